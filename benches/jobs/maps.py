@@ -151,9 +151,10 @@ def map_reopen(task: Task) -> Sample:
 def write_journal(path: Path, count: int) -> None:
     """Write a journal of inputs that are done, without their outputs and without a server."""
     from replicate_rs._batch.keys import Input, read_input, target_digest
-    from replicate_rs._batch.store import Outcome, Store
+    from replicate_rs._batch.rows import Outcome
+    from replicate_rs._batch.sqlite import SqliteStore
 
-    store = Store.open(str(path), MODEL)
+    store = SqliteStore.open(str(path), MODEL)
     target = target_digest(MODEL)
     for first in range(0, count, BATCH):
         inputs = create_inputs(first, min(BATCH, count - first))

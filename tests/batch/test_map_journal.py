@@ -16,7 +16,8 @@ import pytest
 
 import replicate_rs as replicate
 from conftest import script
-from replicate_rs._batch import intake, lookup, store
+from replicate_rs._batch import intake, lookup, sqlite
+from replicate_rs._batch.rows import UNCERTAIN
 from replicate_rs.batch import Journal
 from replicate_rs.exceptions import JournalError, NotFoundError
 from support.conditions import until
@@ -314,15 +315,15 @@ def test_waiting_for_another_process_takes_one_task(both, server, path, monkeypa
 
 def test_an_expired_lease_is_noticed_after_a_heartbeat(path):
     """The heartbeat of a process that was suspended must not make it forget that."""
-    first = store.Store.open(str(path), "acme/x")
+    first = sqlite.SqliteStore.open(str(path), "acme/x")
     from replicate_rs._batch.keys import read_input, target_digest
 
     item = read_input({"text": "a"}, 0, target_digest("acme/x"))
     (claim,) = first.claim([item])
     change(path, "UPDATE workers SET seen_at = seen_at - 100")
-    second = store.Store.open(str(path), "acme/x")
+    second = sqlite.SqliteStore.open(str(path), "acme/x")
     (taken,) = second.claim([item])
-    assert taken.kind == store.UNCERTAIN
+    assert taken.kind == UNCERTAIN
     assert first.renew() is False
     assert not first.has_lease
     with pytest.raises(JournalError, match="another process has taken"):
@@ -387,7 +388,7 @@ def test_a_damaged_journal(both, client, server, path):
 
 
 def test_a_locked_journal(both, client, server, path, monkeypatch):
-    monkeypatch.setattr(store, "BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.1)
     collect(both, client.map("acme/shout", texts(1), journal=path))
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -398,7 +399,7 @@ def test_a_locked_journal(both, client, server, path, monkeypatch):
 
 
 def test_a_journal_that_is_locked_in_the_middle(both, client, server, path, monkeypatch):
-    monkeypatch.setattr(store, "BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.1)
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
     def lock():
@@ -450,13 +451,13 @@ def test_a_folder_that_does_not_exist(both, client, server, tmp_path):
 
 def test_a_full_disk(both, client, server, path, monkeypatch):
     """Nothing is sent for an input that could not be written; the rest goes on later."""
-    set_up = store.Store._set_up
+    set_up = sqlite.SqliteStore._set_up
 
     def limit(self, target):
         set_up(self, target)
         self._connection.execute("PRAGMA max_page_count = 40")
 
-    monkeypatch.setattr(store.Store, "_set_up", limit)
+    monkeypatch.setattr(sqlite.SqliteStore, "_set_up", limit)
     inputs = [{"text": f"{n} " + "x" * 2000} for n in range(120)]
     with pytest.raises(JournalError, match="the disk is full"):
         collect(both, client.map("acme/shout", inputs, journal=path, concurrency=4))

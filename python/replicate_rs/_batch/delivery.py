@@ -6,14 +6,13 @@ import asyncio
 from json import dumps
 from typing import TYPE_CHECKING
 
-from ..exceptions import JournalError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .async_store import AsyncStore
     from .handoff import Handoff
     from .results import Result
-    from .store import Outcome, Store
+    from .rows import Outcome
     from .tasks import Tasks
 
 # Seconds for which what happened is collected, and written in one transaction.
@@ -24,7 +23,7 @@ class Delivery:
     """What happened since the journal was written for the last time."""
 
     def __init__(
-        self, store: Store, handoff: Handoff, tasks: Tasks, *, is_ordered: bool = False
+        self, store: AsyncStore, handoff: Handoff, tasks: Tasks, *, is_ordered: bool = False
     ) -> None:
         self._store = store
         self._handoff = handoff
@@ -74,26 +73,24 @@ class Delivery:
         """Write in a moment, together with what happens until then."""
         if not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_later(WRITE_DELAY, self._flush)
+            asyncio.get_running_loop().call_later(WRITE_DELAY, self._start_flush)
 
-    def _flush(self) -> None:
+    def _start_flush(self) -> None:
+        self._tasks.spawn(self._flush())
+
+    async def _flush(self) -> None:
         self._is_due = False
-        try:
-            self.write()
-        except JournalError as error:
-            self._tasks.fail(error)
-            return
+        await self.write()
         if self.on_write is not None:
-            try:
-                self.on_write()
-            except Exception as error:  # noqa: BLE001 - the caller's function, raised to the caller
-                self._tasks.fail(error)
+            self.on_write()
 
-    def write(self) -> None:
+    async def write(self) -> None:
         """Write now."""
-        if self._created or self._outcomes or self._files:
-            self._store.write(self._created, self._outcomes, self._files)
-            self._created, self._outcomes, self._files = [], [], []
-        if self._results:
-            results, self._results = self._results, []
+        created, self._created = self._created, []
+        outcomes, self._outcomes = self._outcomes, []
+        files, self._files = self._files, []
+        results, self._results = self._results, []
+        if created or outcomes or files:
+            await self._store.call(self._store.store.write, created, outcomes, files)
+        if results:
             self._handoff.put(results)

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from .job import Job
 from .keys import BadInput
 from .plan import AHEAD
-from .store import CONFLICT, CREATED, DONE, HELD, NEW, UNCERTAIN
+from .rows import CONFLICT, CREATED, DONE, HELD, NEW, UNCERTAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .async_store import AsyncStore
     from .feed import Feed
     from .handoff import Handoff
     from .keys import Input
     from .outcomes import Outcomes
     from .pace import Pace
     from .plan import Plan
-    from .store import Store
     from .tasks import Tasks
 
 # Inputs that are claimed at once, and inputs that are looked up at once while they are done.
@@ -48,7 +48,7 @@ class Intake:
         self,
         plan: Plan,
         pace: Pace,
-        store: Store,
+        store: AsyncStore,
         handoff: Handoff,
         outcomes: Outcomes,
         unsent: set[int],
@@ -72,7 +72,7 @@ class Intake:
         # Inputs that were read and not claimed yet.
         self._pending: deque[Input] = deque()
         # Whether the journal may know the next inputs, so that many are looked up at once.
-        self._is_skipping = not store.is_empty()
+        self._is_skipping = False
         # Whether the last inputs that were claimed were not in the journal.
         self._expects_new = True
         self._has_turn = False
@@ -100,6 +100,7 @@ class Intake:
 
     async def run(self, feed: Feed) -> None:
         """Claim inputs while workers wait for some, until there are no more."""
+        self._is_skipping = not await self._store.call(self._store.store.is_empty)
         while not self._has_all or self._pending:
             while not self._hungry:
                 self._wanted.clear()
@@ -140,9 +141,9 @@ class Intake:
             self._outstanding += len(items)
             self._pending.extend(self._sort_out(items))
             if self._is_skipping:
-                self._skip_done()
+                await self._skip_done()
         if self._pending:
-            jobs = self._claim(
+            jobs = await self._claim(
                 [self._pending.popleft() for _ in range(min(count, len(self._pending)))]
             )
             if jobs:
@@ -165,9 +166,9 @@ class Intake:
                 self._outcomes.reject(item, _conflict(item, same[0].index))
         return good
 
-    def _skip_done(self) -> None:
+    async def _skip_done(self) -> None:
         """Give the results of inputs that are done, as the journal says."""
-        rows = self._store.rows([each.key for each in self._pending])
+        rows = await self._store.call(self._store.store.rows, [each.key for each in self._pending])
         self._is_skipping = bool(rows)
         retries = self._plan.retry_failed
         left: deque[Input] = deque()
@@ -184,10 +185,15 @@ class Intake:
                 left.append(item)
         self._pending = left
 
-    def _claim(self, items: list[Input]) -> list[Job]:
+    async def _claim(self, items: list[Input]) -> list[Job]:
         """Claim inputs; return those that a worker can run at once."""
         retry_before = self._outcomes.counts.begun_at if self._plan.retry_failed else None
-        claims = self._store.claim(items, retry_before=retry_before, expect_new=self._expects_new)
+        claims = await self._store.call(
+            self._store.store.claim,
+            items,
+            retry_before=retry_before,
+            expect_new=self._expects_new,
+        )
         self._expects_new = all(claim.kind == NEW for claim in claims)
         jobs: list[Job] = []
         for item, claim in zip(items, claims, strict=True):
@@ -223,7 +229,7 @@ class Intake:
             items = [*self._held.values()][:SKIPPED]
             self._held = {key: self._held[key] for key in [*self._held][SKIPPED:]}
             self._outstanding += len(items)
-            for job in self._claim(items):
+            for job in await self._claim(items):
                 self._start(job)
         self._is_watching = False
 

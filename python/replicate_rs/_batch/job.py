@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .store import CREATED, UNCERTAIN
+from .rows import CREATED, UNCERTAIN
 
 if TYPE_CHECKING:
     from typing import Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .._base.session import Async
     from ..prediction import Prediction
     from .keys import Input
-    from .store import Claim
+    from .rows import Claim
 
 
 class Job:

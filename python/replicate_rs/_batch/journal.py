@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from .connect import open_store_to_read
 from .results import Result
-from .store import OPEN, Store
+from .rows import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ class Journal:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
-        self._store = Store.open_to_read(self.path)
+        self._store = open_store_to_read(self.path)
 
     def summary(self) -> Summary:
         """Return what it contains, in numbers."""

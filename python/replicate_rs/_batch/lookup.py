@@ -17,7 +17,7 @@ from .._base.typing import is_object
 from ..prediction import Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable
     from typing import Any
 
     from .._base.resource import Resource
@@ -61,7 +61,7 @@ class Lookup:
         self,
         client: Resource[Async],
         target: tuple[str | None, str | None, str | None],
-        find_known: Callable[[Iterable[str]], set[str]],
+        find_known: Callable[[list[str]], Awaitable[set[str]]],
     ) -> None:
         self._client = client
         self._target = target
@@ -130,7 +130,7 @@ class Lookup:
                 break
             if any(self._matches(each, prediction) for each in self._wanted):
                 candidates.append(prediction)
-        known = self._find_known(each.id for each in candidates) | self._given
+        known = await self._find_known([each.id for each in candidates]) | self._given
         candidates = [each for each in candidates if each.id not in known]
         for wanted, is_exact in self._in_order():
             if wanted.answer.done():

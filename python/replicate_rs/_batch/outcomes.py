@@ -13,7 +13,7 @@ from .._core import write_json
 from ..exceptions import FileError, ModelError, TooManyFailures
 from ..prediction import Prediction
 from .results import Result, to_paths
-from .store import CREATED, Outcome
+from .rows import CREATED, Outcome
 
 if TYPE_CHECKING:
     from typing import Any
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .job import Job
     from .keys import BadInput, Input
     from .plan import Plan
+    from .rows import Row
     from .saving import Saver
-    from .store import Row
     from .tasks import Tasks
 
 # Ended inputs from which on a share of failures counts.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._base.session import Session
-    from .store import Row
+    from .rows import Row
 
 # Seconds after a prediction's end for which the API keeps its output
 # (https://replicate.com/docs/topics/predictions/data-retention).

@@ -14,14 +14,17 @@ from ..exceptions import (
     PredictionTimeout,
     UnprocessableEntityError,
 )
+from .async_store import AsyncStore
+from .connect import open_store
 from .delivery import Delivery
 from .intake import Intake
+from .leases import HEARTBEAT
 from .outcomes import Outcomes
 from .pace import Pace
 from .progress import State
+from .rows import AGAIN, CREATED, UNCERTAIN
 from .saving import Saver, place_of
 from .sending import Sender
-from .store import AGAIN, CREATED, HEARTBEAT, UNCERTAIN, Store
 from .tasks import Tasks
 
 if TYPE_CHECKING:
@@ -56,7 +59,7 @@ class Runner:
         self._plan = plan
         self._tasks = Tasks()
         self._saver = None if plan.save_to is None else Saver(place_of(plan.save_to))
-        self._store = Store.open(plan.journal, plan.target.name)
+        self._store = AsyncStore(open_store(plan.journal, plan.target.name))
         self._pace = Pace(plan.concurrency, plan.rate)
         self._delivery = Delivery(self._store, handoff, self._tasks, is_ordered=plan.ordered)
         self._outcomes = Outcomes(client, session, plan, self._delivery, self._tasks, self._saver)
@@ -105,7 +108,7 @@ class Runner:
             for _ in range(self._plan.concurrency):
                 self._tasks.spawn(self._work())
             await self._tasks.join()
-            self._delivery.write()
+            await self._delivery.write()
         except asyncio.CancelledError:
             if self._tasks.error is not None:
                 raise self._tasks.error from None
@@ -120,10 +123,10 @@ class Runner:
         """Stop what runs, and write what happened."""
         await self._tasks.end()
         try:
-            self._delivery.write()
-            self._store.release([*self._sender.unsent])
+            await self._delivery.write()
+            await self._store.call(self._store.store.release, [*self._sender.unsent])
         finally:
-            self._store.close()
+            await self._store.close()
 
     def _on_deadline(self) -> None:
         state = self.get_state()
@@ -137,7 +140,7 @@ class Runner:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT)
-            self._store.renew()
+            await self._store.call(self._store.store.renew)
 
     async def _work(self) -> None:
         """Run one input after the other, until there are no more."""
@@ -202,8 +205,8 @@ class Runner:
                 break
             tries += 1
             job.attempts += 1
-            self._delivery.write()
-            self._store.send_again(job.number)
+            await self._delivery.write()
+            await self._store.call(self._store.store.send_again, job.number)
             job.claim, job.found = job.claim._replace(kind=AGAIN), None
             await self._pace.wait_turn()
         await self._outcomes.finish(job, prediction, error, result)

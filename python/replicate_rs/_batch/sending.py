@@ -16,24 +16,24 @@ from ..run import MAX_FIRST_WAIT, create_prediction
 from .lookup import Lookup
 from .outage import PASSING, Outage
 from .outcomes import to_json
-from .store import CREATED
+from .rows import CREATED
 
 if TYPE_CHECKING:
     from typing import Any
 
     from .._base.resource import Resource
+    from .async_store import AsyncStore
     from .delivery import Delivery
     from .job import Job
     from .pace import Pace
     from .plan import Plan
-    from .store import Store
 
 
 class Sender:
     """Sends what inputs need, whatever fails on the way."""
 
     def __init__(
-        self, client: Resource[Async], plan: Plan, pace: Pace, store: Store, delivery: Delivery
+        self, client: Resource[Async], plan: Plan, pace: Pace, store: AsyncStore, delivery: Delivery
     ) -> None:
         root: Any = client
         self._client = client
@@ -50,7 +50,7 @@ class Sender:
         self._delivery = delivery
         target = plan.target
         model = None if target.model is None else target.model.partition(":")[0]
-        self._lookup = Lookup(client, (model, target.version, target.deployment), store.find_known)
+        self._lookup = Lookup(client, (model, target.version, target.deployment), self._find_known)
         self.outage: Outage = Outage()
         self.unsent: set[int] = set()
         """The numbers of claimed inputs for which nothing was sent."""
@@ -66,14 +66,16 @@ class Sender:
         if sent is None:
             self.unsent.add(job.number)
             sent = job.sent = await encode_input(self._client, job.input.value, DataURIs())
-            self._store.set_sent_input(job.number, to_json(sent) or "")
+            await self._store.call(
+                self._store.store.set_sent_input, job.number, to_json(sent) or ""
+            )
         return await self._create(job, sent)
 
     async def _create(self, job: Job, sent: dict[str, Any]) -> Prediction[Async]:
         attempt, begun_at = 0, time()
         while True:
-            if not self._store.has_lease:
-                self._store.renew_for(job.number)
+            if not self._store.store.has_lease:
+                await self._store.call(self._store.store.renew_for, job.number)
             self.unsent.discard(job.number)
             try:
                 prediction = await self._send(sent)
@@ -123,6 +125,9 @@ class Sender:
         job.found = await self._find(sent, sent_at)
         if job.found is not None:
             self._delivery.add_created(job.found.id, job.number)
+
+    async def _find_known(self, predictions: list[str]) -> set[str]:
+        return await self._store.call(self._store.store.find_known, predictions)
 
     async def _find(self, sent: object, sent_at: float) -> Prediction[Async] | None:
         return await self.outage.outlast(lambda: self._lookup.find(sent, sent_at))

@@ -1,342 +1,132 @@
-"""The journal's database: which inputs were taken, what was sent for each, and what became of it.
+"""What a journal's database has to do: which inputs were taken, what was sent, what became of them.
 
-One connection of SQLite's, used on one thread. Several processes may have the same database open:
-each input belongs to one worker at a time, whose lease it renews by a heartbeat.
+`SqliteStore` keeps a journal in a file, `PostgresStore` in a server that several machines share.
+Several processes may use one at the same time: each input belongs to one worker, whose lease it
+renews by a heartbeat.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import contextmanager
-from json import dumps, loads
-from pathlib import Path
-from socket import gethostname
+from abc import ABC, abstractmethod
+from contextlib import nullcontext
+from functools import wraps
+from json import loads
 from time import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Concatenate, ParamSpec, TypeVar
 
 from ..exceptions import JournalError
+from .leases import HEARTBEAT, LEASE, get_host, is_dead, own_workers
+from .rows import AGAIN, COLUMNS, CREATED, FIRST, HELD, UNCERTAIN, Claim, Row, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
-    from typing import Self
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any, Protocol
 
     from .keys import Input
+    from .rows import Outcome
 
-# The version of the schema, in `PRAGMA user_version`; docs/batch.md describes it.
+    class Cursor(Protocol):
+        """What both drivers give for a statement."""
+
+        @property
+        def rowcount(self) -> int:
+            """The number of rows that were changed."""
+            ...
+
+        def fetchone(self) -> Any:
+            """Return the next row; None after the last one."""
+            ...
+
+        def fetchall(self) -> list[Any]:
+            """Return all rows that are left."""
+            ...
+
+
+# The version of the schema; docs/batch.md describes it.
 SCHEMA_VERSION = 1
-# "rrs1": tells this file from other databases.
-APPLICATION_ID = 0x72727331
-# Seconds after its last heartbeat for which a worker keeps its inputs, and between two heartbeats.
-LEASE = 30.0
-HEARTBEAT = 5.0
-# Seconds that a write waits for one of another process.
-BUSY_TIMEOUT = 30.0
-# Kibibytes of pages that a connection keeps in memory.
-CACHE_SIZE = 16_384
-# Pages of the write-ahead log from which on they are copied to the database: keys are spread over
-# all pages, so a page that is copied less often has more changes.
-MAX_LOG = 4000
 
-WAITING, SENDING, RUNNING = "waiting", "sending", "running"
-OPEN = (WAITING, SENDING, RUNNING)
-
-SCHEMA = """
-CREATE TABLE target (name TEXT NOT NULL, created_at REAL NOT NULL);
-CREATE TABLE workers (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL, pid INTEGER NOT NULL,
-    seen_at REAL NOT NULL
-);
-CREATE TABLE inputs (
-    number INTEGER PRIMARY KEY,
-    key TEXT NOT NULL UNIQUE,
-    position INTEGER NOT NULL,
-    digest BLOB,
-    input TEXT NOT NULL,
-    status TEXT NOT NULL,
-    worker INTEGER,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    sent_at REAL,
-    sent_input TEXT,
-    prediction TEXT,
-    earlier_predictions TEXT,
-    ended_at REAL,
-    predict_time REAL,
-    output TEXT,
-    error TEXT,
-    files TEXT
-);
-CREATE INDEX open_inputs ON inputs (status) WHERE status IN ('waiting', 'sending', 'running');
-"""
-
-_COLUMNS = (
-    "number, key, position, digest, input, status, worker, attempts, sent_at, sent_input,"
-    " prediction, earlier_predictions, ended_at, predict_time, output, error, files"
-)
-
-
-class Row(NamedTuple):
-    """An input in the journal; a column each."""
-
-    number: int
-    key: str
-    position: int
-    digest: bytes | None
-    input: str
-    status: str
-    worker: int | None
-    attempts: int
-    sent_at: float | None
-    sent_input: str | None
-    prediction: str | None
-    earlier_predictions: str | None
-    ended_at: float | None
-    predict_time: float | None
-    output: str | None
-    error: str | None
-    files: str | None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether its prediction has ended, or could not be created."""
-        return self.status not in OPEN
-
-
-class Outcome(NamedTuple):
-    """What became of an input."""
-
-    number: int
-    status: str
-    ended_at: float
-    predict_time: float | None
-    output: str | None
-    error: str | None
-    files: str | None
-
-
-# What is known of an input that a worker claims: it is new; nothing was sent for it so far; it
-# failed, and is sent again; a prediction may have been created for it; one was created; it is done;
-# another worker has it; its key belongs to another input.
-NEW, FIRST, AGAIN, UNCERTAIN, CREATED, DONE, HELD, CONFLICT = range(8)
-
-
-class Claim(NamedTuple):
-    """An input that a worker wants, and what is known of it."""
-
-    kind: int
-    row: Row | None
-    """Its row before this claim; None if it is new."""
-    number: int = 0
-
-
-_INSERT = (
-    "INSERT INTO inputs (number, key, position, digest, input, status, worker, sent_at, attempts)"
-    " VALUES (?, ?, ?, ?, ?, 'sending', ?, ?, 1)"
-)
-_SEND = (
-    "UPDATE inputs SET status = 'sending', worker = ?, sent_at = ?, attempts = attempts + 1"
-    " WHERE number = ?"
-)
-_SEND_AGAIN = (
+SEND_AGAIN = (
     "UPDATE inputs SET status = 'sending', worker = ?, sent_at = ?, attempts = attempts + 1,"
     " earlier_predictions = ?, prediction = NULL, ended_at = NULL, predict_time = NULL,"
     " output = NULL, error = NULL, files = NULL WHERE number = ?"
 )
-_FINISH = (
+FINISH = (
     "UPDATE inputs SET status = ?, ended_at = ?, predict_time = ?, output = ?, error = ?,"
     " files = ?, worker = NULL, sent_input = NULL WHERE number = ?"
 )
-_CREATE_AND_FINISH = _FINISH.replace("SET status", "SET prediction = ?, status")
+CREATE_AND_FINISH = FINISH.replace("SET status", "SET prediction = ?, status")
 
-# The ids of this process's workers: a worker with this process's number and another id is that of
-# an earlier process of the same number, as containers have.
-_own_workers: set[int] = set()
+S = TypeVar("S", bound="Store")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-class Store:
-    """A connection to a journal's database."""
+def operation(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Have a method of a store run as the store's database needs it: see `Store._perform`."""
 
-    def __init__(self, path: str | None, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self.worker = 0
-        self.renewed_at = 0.0
+    @wraps(method)
+    def perform(self: S, /, *args: P.args, **options: P.kwargs) -> T:
+        return self._perform(lambda: method(self, *args, **options))
+
+    return perform
+
+
+class Store(ABC):
+    """A connection to a journal's database, for one thread at a time.
+
+    Statements are in the SQL that both databases have, with ``?`` for values.
+    """
+
+    is_remote: ClassVar[bool]
+    """Whether an operation may wait for another machine."""
+
+    def __init__(self, name: str) -> None:
+        self.name: str = name
+        """What messages call the journal."""
+        self.worker: int = 0
+        self.renewed_at: float = 0.0
+        """When the lease was renewed, in seconds since 1970 by this machine's clock."""
         # Whether this worker's lease had expired once, so that others may have its inputs.
         self._has_expired = False
-        self._connection = connection
 
-    @classmethod
-    def open(cls, path: str | None, target: str) -> Self:
-        """Open a journal to write to; create it if there is none.
+    # What differs.
 
-        Args:
-            path: Without one, the journal is a temporary file that only this connection sees.
-            target: What runs the inputs.
+    @abstractmethod
+    def _perform(self, function: Callable[[], T]) -> T:
+        """Call a function that uses the connection.
 
         Raises:
-            JournalError: It cannot be opened, or is the journal of another target.
+            JournalError: The database failed.
 
         """
-        with _Translation(path):
-            connection = sqlite3.connect(path or "", timeout=BUSY_TIMEOUT, isolation_level=None)
-            store = cls(path, connection)
-            try:
-                store._set_up(target)
-            except BaseException:
-                connection.close()
-                raise
-        return store
 
-    @classmethod
-    def open_to_read(cls, path: str) -> Self:
-        """Open a journal that exists, to read it.
+    @abstractmethod
+    def _run(self, statement: str, values: Sequence[object] = ()) -> Cursor:
+        """Run a statement."""
 
-        Raises:
-            JournalError: It does not exist, or cannot be read.
+    @abstractmethod
+    def _run_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run a statement once for each row of values."""
 
-        """
-        if not Path(path).is_file():
-            raise JournalError(f"{path}: there is no journal")
-        with _Translation(path):
-            # Without the right to write, SQLite cannot read what was written last.
-            mode = "rw" if os.access(path, os.W_OK) else "ro"
-            uri = f"{Path(path).absolute().as_uri()}?mode={mode}"
-            connection = sqlite3.connect(
-                uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
-            )
-            store = cls(path, connection)
-            try:
-                store._check_format(is_new_allowed=False)
-            except BaseException:
-                connection.close()
-                raise
-        return store
+    @abstractmethod
+    def _transaction(self) -> AbstractContextManager[object]:
+        """Commit what is run within, all of it or nothing."""
 
-    def _set_up(self, target: str) -> None:
-        run = self._connection.execute
-        if self.path is not None:
-            # Raises for what is not a database, before anything is written.
-            self._check_format(is_new_allowed=True)
-            run("PRAGMA journal_mode = WAL")
-            run(f"PRAGMA wal_autocheckpoint = {MAX_LOG}")
-        else:
-            run("PRAGMA journal_mode = MEMORY")
-        run("PRAGMA synchronous = NORMAL")
-        run(f"PRAGMA cache_size = -{CACHE_SIZE}")
-        with self._transaction():
-            if self._check_format(is_new_allowed=True):
-                for statement in SCHEMA.split(";"):
-                    run(statement)
-                run(f"PRAGMA application_id = {APPLICATION_ID}")
-                run(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                run("INSERT INTO target VALUES (?, ?)", (target, time()))
-            (known,) = run("SELECT name FROM target").fetchone()
-            if known != target:
-                raise JournalError(
-                    f"{self.path} is the journal of {known}, not of {target}: use a journal for"
-                    " each model"
-                )
-            self._register()
+    def _durably(self) -> AbstractContextManager[object]:
+        """Have what is committed within survive a loss of power, and not only of the process."""
+        return nullcontext()
 
-    def _check_format(self, *, is_new_allowed: bool) -> bool:
-        """Return whether the database is empty; raise if it is no journal that can be read."""
-        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not tables and is_new_allowed:
-            return True
-        if application != APPLICATION_ID:
-            raise JournalError(f"{self.path} is not a journal: it is another SQLite database")
-        if version > SCHEMA_VERSION:
-            raise JournalError(
-                f"{self.path} was written by a newer version of this library (schema {version},"
-                f" this one reads {SCHEMA_VERSION}): upgrade replicate-rs"
-            )
-        return False
+    @abstractmethod
+    def _now(self) -> float:
+        """Return the time by which leases are measured, in seconds since 1970."""
 
-    @property
-    def target(self) -> str:
-        """What runs the inputs."""
-        (name,) = self._connection.execute("SELECT name FROM target").fetchone()
-        return str(name)
+    @abstractmethod
+    def _insert_worker(self, host: str, pid: int, now: float) -> int:
+        """Add a worker; return its id."""
 
-    # Workers.
-
-    def _register(self) -> None:
-        cursor = self._connection.execute(
-            "INSERT INTO workers (host, pid, seen_at) VALUES (?, ?, ?)",
-            (_get_host(), os.getpid(), time()),
-        )
-        self.worker = cursor.lastrowid or 0
-        self.renewed_at = time()
-        _own_workers.add(self.worker)
-
-    def renew(self) -> bool:
-        """Renew this worker's lease; return False if it had expired and others took its inputs."""
-        with self._guarded():
-            cursor = self._connection.execute(
-                "UPDATE workers SET seen_at = ? WHERE id = ?", (time(), self.worker)
-            )
-            if cursor.rowcount:
-                self.renewed_at = time()
-                return True
-            # Another process has removed it: some inputs may be that one's now.
-            self._has_expired = True
-            self._connection.execute(
-                "INSERT INTO workers VALUES (?, ?, ?, ?)",
-                (self.worker, _get_host(), os.getpid(), time()),
-            )
-            self.renewed_at = time()
-        return False
-
-    def renew_for(self, number: int) -> None:
-        """Renew the lease before an input is sent.
-
-        Raises:
-            JournalError: Another process has taken the input.
-
-        """
-        with self._guarded():
-            self.renew()
-            (worker,) = self._connection.execute(
-                "SELECT worker FROM inputs WHERE number = ?", (number,)
-            ).fetchone()
-        if worker != self.worker:
-            raise JournalError(
-                f"{self.path}: another process has taken inputs of this one, which did not run for"
-                f" {LEASE:.0f} s: start again to go on"
-            )
-
-    @property
-    def has_lease(self) -> bool:
-        """Whether no other process can have taken this worker's inputs yet."""
-        return not self._has_expired and time() - self.renewed_at < LEASE - HEARTBEAT
-
-    def _dead_workers(self, workers: Iterable[int]) -> set[int]:
-        """Return those of some workers that have ended without releasing their inputs."""
-        dead: set[int] = set()
-        now, host, pid = time(), _get_host(), os.getpid()
-        for worker in set(workers):
-            found = self._connection.execute(
-                "SELECT host, pid, seen_at FROM workers WHERE id = ?", (worker,)
-            ).fetchone()
-            if found is None or not 0 <= now - found[2] + LEASE < 2 * LEASE:
-                dead.add(worker)
-                self._connection.execute("DELETE FROM workers WHERE id = ?", (worker,))
-            elif (
-                found[0] == host
-                and worker not in _own_workers
-                and (found[1] == pid or not _is_running(found[1]))
-            ):
-                dead.add(worker)
-        return dead
-
-    # Inputs.
-
-    def is_empty(self) -> bool:
-        """Return whether no input was taken yet."""
-        with self._guarded():
-            return not self._connection.execute("SELECT 1 FROM inputs LIMIT 1").fetchone()
-
+    @abstractmethod
     def claim(
         self,
         inputs: Sequence[Input],
@@ -346,98 +136,141 @@ class Store:
     ) -> list[Claim]:
         """Claim inputs for this worker, and return what is known of each, in order.
 
+        What is claimed is safe from a loss of power before this returns.
+
         Args:
             inputs: Inputs with different keys.
             retry_before: Claim failed inputs again that ended before this time.
-            expect_new: Add the inputs without a look at what is known, which is faster if nothing
-                is known of any of them, and slower otherwise.
+            expect_new: Whether probably nothing is known of any of them.
 
         """
-        with self._guarded():
-            if expect_new and (claims := self._add(inputs)) is not None:
-                return claims
-            rows = self._select([each.key for each in inputs])
-            claims = [self._judge(each, rows.get(each.key), retry_before) for each in inputs]
-            if all(claim.kind in (DONE, CONFLICT) for claim in claims):
-                return claims
-            # An input without a prediction must be on the disk before a prediction is created.
-            with self._durably(), self._transaction():
-                rows = self._select([each.key for each in inputs])
-                claims = [self._judge(each, rows.get(each.key), retry_before) for each in inputs]
-                return self._take(inputs, claims)
 
-    def _add(self, inputs: Sequence[Input]) -> list[Claim] | None:
-        """Claim inputs, all of them new; return None, and claim none, if one is not."""
-        now = time()
-        try:
-            with self._durably(), self._transaction():
-                first = self._last_number() + 1
-                self._connection.executemany(
-                    _INSERT,
-                    [
-                        (number, each.key, each.index, each.digest, each.json, self.worker, now)
-                        for number, each in enumerate(inputs, first)
-                    ],
-                )
-        except sqlite3.IntegrityError:
-            return None
-        return [Claim(NEW, None, number) for number in range(first, first + len(inputs))]
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection."""
 
-    def _last_number(self) -> int:
-        (last,) = self._connection.execute("SELECT max(number) FROM inputs").fetchone()
-        return last or 0
+    # Workers.
 
-    def _judge(self, item: Input, row: Row | None, retry_before: float | None) -> Claim:
-        if row is None:
-            return Claim(NEW, None)
-        if row.digest != item.digest:
-            return Claim(CONFLICT, row)
-        if row.is_done:
-            is_retried = (
-                retry_before is not None
-                and row.status != "succeeded"
-                and (row.ended_at or 0.0) < retry_before
+    def _register(self, target: str) -> None:
+        """Add this worker to the journal of a target."""
+        known = self._get_target()
+        if known != target:
+            raise JournalError(
+                f"{self.name} is the journal of {known}, not of {target}: use a journal for each"
+                " model"
             )
-            return Claim(AGAIN if is_retried else DONE, row)
-        if row.worker is not None and row.worker not in self._dead_workers([row.worker]):
-            return Claim(HELD, row)
-        kinds = {WAITING: AGAIN if row.attempts else FIRST, SENDING: UNCERTAIN}
-        return Claim(kinds.get(row.status, CREATED), row)
+        self.worker = self._insert_worker(get_host(), os.getpid(), self._now())
+        self.renewed_at = time()
+        own_workers.add(self.worker)
 
-    def _take(self, inputs: Sequence[Input], claims: list[Claim]) -> list[Claim]:
-        run, now = self._connection.execute, time()
-        number = self._last_number()
-        new: list[tuple[object, ...]] = []
-        taken: list[Claim] = []
-        for item, (kind, row, _) in zip(inputs, claims, strict=True):
-            if row is None:
-                number += 1
-                new.append((number, item.key, item.index, item.digest, item.json, self.worker, now))
-                taken.append(Claim(kind, None, number))
+    def _get_target(self) -> str:
+        (name,) = self._run("SELECT name FROM target").fetchone()
+        return str(name)
+
+    @property
+    def target(self) -> str:
+        """What runs the inputs."""
+        return self._perform(self._get_target)
+
+    @operation
+    def renew(self) -> bool:
+        """Renew this worker's lease; return False if it had expired and others took its inputs."""
+        return self._renew()
+
+    def _renew(self) -> bool:
+        begun_at, now = time(), self._now()
+        cursor = self._run("UPDATE workers SET seen_at = ? WHERE id = ?", (now, self.worker))
+        is_known = bool(cursor.rowcount)
+        if not is_known:
+            # Another process has removed it: some inputs may be that one's now.
+            self._has_expired = True
+            values = (self.worker, get_host(), os.getpid(), now)
+            self._run("INSERT INTO workers (id, host, pid, seen_at) VALUES (?, ?, ?, ?)", values)
+        self.renewed_at = begun_at
+        return is_known
+
+    @operation
+    def renew_for(self, number: int) -> None:
+        """Renew the lease before an input is sent.
+
+        Raises:
+            JournalError: Another process has taken the input.
+
+        """
+        self._renew()
+        (worker,) = self._run("SELECT worker FROM inputs WHERE number = ?", (number,)).fetchone()
+        if worker != self.worker:
+            raise JournalError(
+                f"{self.name}: another process has taken inputs of this one, which did not renew"
+                f" its lease for {LEASE:.0f} s: start again to go on"
+            )
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether no other process can have taken this worker's inputs yet."""
+        return not self._has_expired and time() - self.renewed_at < LEASE - HEARTBEAT
+
+    def _find_dead(self, workers: Iterable[int]) -> set[int]:
+        """Return those of some workers that have ended without releasing their inputs."""
+        dead: set[int] = set()
+        for worker in set(workers):
+            found = self._run(
+                "SELECT host, pid, seen_at FROM workers WHERE id = ?", (worker,)
+            ).fetchone()
+            if found is None:
+                dead.add(worker)
                 continue
-            if kind == FIRST:
-                run(_SEND, (self.worker, now, row.number))
-            elif kind == AGAIN:
-                run(_SEND_AGAIN, (self.worker, now, _with_earlier(row), row.number))
-            elif kind in (UNCERTAIN, CREATED):
-                run("UPDATE inputs SET worker = ? WHERE number = ?", (self.worker, row.number))
-            taken.append(Claim(kind, row, row.number))
-        self._connection.executemany(_INSERT, new)
-        return taken
+            host, pid, seen_at = found
+            if is_dead(worker, host, pid, self._now() - seen_at):
+                dead.add(worker)
+                self._run("DELETE FROM workers WHERE id = ?", (worker,))
+        return dead
 
+    # Inputs.
+
+    @operation
+    def is_empty(self) -> bool:
+        """Return whether no input was taken yet."""
+        return not self._run("SELECT 1 FROM inputs LIMIT 1").fetchone()
+
+    @operation
     def rows(self, keys: Sequence[str]) -> dict[str, Row]:
         """Return the rows of some inputs, by their keys."""
-        with self._guarded():
-            return self._select(keys)
+        return self._select(keys)
 
-    def _select(self, keys: Sequence[str]) -> dict[str, Row]:
+    def _select(self, keys: Sequence[str], ending: str = "") -> dict[str, Row]:
         marks = ",".join("?" * len(keys))
-        cursor = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM inputs WHERE key IN ({marks})",  # noqa: S608 - no values in the text
-            keys,
-        )
-        return {row[1]: Row._make(row) for row in cursor}
+        statement = f"SELECT {COLUMNS} FROM inputs WHERE key IN ({marks}){ending}"  # noqa: S608 - no values in the text
+        return {row[1]: Row._make(row) for row in self._run(statement, keys).fetchall()}
 
+    def _judge(self, item: Input, row: Row, retry_before: float | None) -> Claim:
+        """Return what is known of an input by its row."""
+        kind = judge(item, row, retry_before)
+        if kind in (FIRST, AGAIN, UNCERTAIN, CREATED) and not row.is_done:
+            worker = row.worker
+            # One that is this worker's own was claimed by a transaction whose answer was lost.
+            if worker not in (None, self.worker) and not self._find_dead([worker]):
+                return Claim(HELD, None)
+        return Claim(kind, row, row.number)
+
+    def _take(self, claims: Iterable[Claim]) -> None:
+        """Write in the rows of inputs that this worker has them now."""
+        now = time()
+        for kind, row, number in claims:
+            if row is None:
+                continue
+            if kind == FIRST:
+                self._run(
+                    "UPDATE inputs SET status = 'sending', worker = ?, sent_at = ?,"
+                    " attempts = attempts + 1 WHERE number = ?",
+                    (self.worker, now, number),
+                )
+            elif kind == AGAIN:
+                self._run(SEND_AGAIN, (self.worker, now, row.with_earlier(), number))
+            elif kind in (UNCERTAIN, CREATED):
+                self._run("UPDATE inputs SET worker = ? WHERE number = ?", (self.worker, number))
+
+    @operation
     def write(
         self,
         created: Sequence[tuple[str, int]] = (),
@@ -458,30 +291,31 @@ class Store:
         known = [each[1:] for each in ended if each[0] is None]
         both = [each for each in ended if each[0] is not None] if known else ended
         running = [(id, number) for number, id in ids.items()]
-        with self._guarded(), self._transaction():
-            run = self._connection.executemany
-            run("UPDATE inputs SET status = 'running', prediction = ? WHERE number = ?", running)
-            run(_CREATE_AND_FINISH, both)
-            run(_FINISH, known)
-            run("UPDATE inputs SET files = ? WHERE number = ?", files)
+        with self._transaction():
+            for statement, rows in (
+                ("UPDATE inputs SET status = 'running', prediction = ? WHERE number = ?", running),
+                (CREATE_AND_FINISH, both),
+                (FINISH, known),
+                ("UPDATE inputs SET files = ? WHERE number = ?", files),
+            ):
+                if rows:
+                    self._run_many(statement, rows)
 
+    @operation
     def set_sent_input(self, number: int, sent_input: str) -> None:
         """Write the input as it is sent, where that is not the caller's: with URLs of files."""
-        with self._guarded(), self._durably():
-            self._connection.execute(
-                "UPDATE inputs SET sent_input = ? WHERE number = ?", (sent_input, number)
-            )
+        with self._durably(), self._transaction():
+            self._run("UPDATE inputs SET sent_input = ? WHERE number = ?", (sent_input, number))
 
+    @operation
     def send_again(self, number: int) -> None:
         """Write that another prediction is about to be created for an input."""
-        with self._guarded(), self._durably(), self._transaction():
-            cursor = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM inputs WHERE number = ?",  # noqa: S608 - no values in the text
-                (number,),
-            )
-            row = Row._make(cursor.fetchone())
-            self._connection.execute(_SEND_AGAIN, (self.worker, time(), _with_earlier(row), number))
+        with self._durably(), self._transaction():
+            statement = f"SELECT {COLUMNS} FROM inputs WHERE number = ?"  # noqa: S608 - no values in the text
+            row = Row._make(self._run(statement, (number,)).fetchone())
+            self._run(SEND_AGAIN, (self.worker, time(), row.with_earlier(), number))
 
+    @operation
     def release(self, unsent: Sequence[int]) -> None:
         """Give up all inputs of this worker, and its place among the workers.
 
@@ -489,178 +323,69 @@ class Store:
             unsent: The numbers of inputs for which no request was sent.
 
         """
-        with self._guarded(), self._transaction():
-            self._connection.executemany(
-                "UPDATE inputs SET status = 'waiting', attempts = attempts - 1"
-                " WHERE number = ? AND worker = ? AND status = 'sending'",
-                [(number, self.worker) for number in unsent],
-            )
-            self._connection.execute(
+        with self._transaction():
+            if unsent:
+                self._run_many(
+                    "UPDATE inputs SET status = 'waiting', attempts = attempts - 1"
+                    " WHERE number = ? AND worker = ? AND status = 'sending'",
+                    [(number, self.worker) for number in unsent],
+                )
+            self._run(
                 "UPDATE inputs SET worker = NULL WHERE worker = ?"
                 " AND status IN ('waiting', 'sending', 'running')",
                 (self.worker,),
             )
-            self._connection.execute("DELETE FROM workers WHERE id = ?", (self.worker,))
+            self._run("DELETE FROM workers WHERE id = ?", (self.worker,))
 
-    def find_known(self, predictions: Iterable[str]) -> set[str]:
+    @operation
+    def find_known(self, predictions: Sequence[str]) -> set[str]:
         """Return which of some predictions belong to inputs of this journal."""
-        ids = [*predictions]
-        if not ids:
+        if not predictions:
             return set()
-        marks = ",".join("?" * len(ids))
-        with self._guarded():
-            cursor = self._connection.execute(
-                f"SELECT prediction FROM inputs WHERE prediction IN ({marks})",  # noqa: S608 - as above
-                ids,
-            )
-            known = {row[0] for row in cursor}
-            cursor = self._connection.execute(
-                "SELECT earlier_predictions FROM inputs WHERE earlier_predictions IS NOT NULL"
-            )
-            earlier = {each for (text,) in cursor for each in loads(text)}
-        return known | (earlier & set(ids))
+        marks = ",".join("?" * len(predictions))
+        statement = f"SELECT prediction FROM inputs WHERE prediction IN ({marks})"  # noqa: S608 - no values in the text
+        known = {row[0] for row in self._run(statement, predictions).fetchall()}
+        earlier = self._run(
+            "SELECT earlier_predictions FROM inputs WHERE earlier_predictions IS NOT NULL"
+        ).fetchall()
+        return known | ({each for (text,) in earlier for each in loads(text)} & set(predictions))
 
     # Reading.
 
     def iterate(self, where: str = "TRUE") -> Iterator[Row]:
         """Return rows in the order in which they were claimed, a few at a time.
 
-        No transaction is open in between: it would keep the write-ahead log from being emptied.
+        No transaction is open in between: it would keep SQLite's log from being emptied.
         """
         last = 0
-        while True:
-            with self._guarded():
-                rows = self._connection.execute(
-                    f"SELECT {_COLUMNS} FROM inputs WHERE number > ? AND {where}"  # noqa: S608 - a constant
-                    " ORDER BY number LIMIT 1000",
-                    (last,),
-                ).fetchall()
-            if not rows:
-                return
+        while rows := self._read_page(where, last):
             yield from map(Row._make, rows)
             last = rows[-1][0]
 
+    @operation
+    def _read_page(self, where: str, last: int) -> list[Any]:
+        statement = (
+            f"SELECT {COLUMNS} FROM inputs WHERE number > ? AND {where} ORDER BY number LIMIT 1000"  # noqa: S608 - a constant
+        )
+        return self._run(statement, (last,)).fetchall()
+
+    @operation
     def count(self) -> list[tuple[str, int, float, int]]:
         """Return of each status the inputs, their predict time in seconds, and their attempts."""
-        with self._guarded():
-            return self._connection.execute(
-                "SELECT status, count(*), total(predict_time), total(attempts) FROM inputs"
-                " GROUP BY status"
-            ).fetchall()
+        return self._run(
+            "SELECT status, count(*), coalesce(sum(predict_time), 0.0), sum(attempts)"
+            " FROM inputs GROUP BY status"
+        ).fetchall()
 
+    @operation
     def get_times(self) -> tuple[float, float | None]:
         """Return when the journal was created, and when the last input ended."""
-        with self._guarded():
-            (created_at,) = self._connection.execute("SELECT created_at FROM target").fetchone()
-            (ended_at,) = self._connection.execute("SELECT max(ended_at) FROM inputs").fetchone()
+        (created_at,) = self._run("SELECT created_at FROM target").fetchone()
+        (ended_at,) = self._run("SELECT max(ended_at) FROM inputs").fetchone()
         return created_at, ended_at
 
+    @operation
     def count_workers(self) -> int:
         """Return how many workers are running."""
-        with self._guarded():
-            ids = [row[0] for row in self._connection.execute("SELECT id FROM workers")]
-            return len(ids) - len(self._dead_workers(ids))
-
-    def close(self) -> None:
-        """Close the connection."""
-        _own_workers.discard(self.worker)
-        with self._guarded():
-            self._connection.close()
-
-    @contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            # SQLite has ended the transaction already after some errors.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
-
-    @contextmanager
-    def _durably(self) -> Generator[None]:
-        """Have what is committed here survive a loss of power, and not only of the process."""
-        if self.path is None:
-            yield
-            return
-        self._connection.execute("PRAGMA synchronous = FULL")
-        try:
-            yield
-        finally:
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-
-    def _guarded(self) -> _Translation:
-        return _Translation(self.path)
-
-
-class _Translation:
-    """Raises `JournalError` for errors of SQLite."""
-
-    __slots__ = ("path",)
-
-    def __init__(self, path: str | None) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise _journal_error(self.path, error) from error
-
-
-def _journal_error(path: str | None, error: sqlite3.Error) -> JournalError:
-    text = str(error)
-    reasons = {
-        "locked": (
-            f"it is locked by another program for more than {BUSY_TIMEOUT:.0f} s: end that"
-            " program, and start again"
-        ),
-        "full": "the disk is full: nothing is lost; make space, and start again",
-        "readonly": "it, or its folder, may not be written: SQLite writes beside the journal, too",
-        "unable to open": "it cannot be opened: its folder must exist and be writable",
-        "not a database": "it is not a journal: it is no SQLite database",
-        "malformed": (
-            "it is damaged: copy what can be read with `sqlite3 JOURNAL .recover`, and go on with"
-            " the copy"
-        ),
-        "disk I/O": "the disk cannot be read or written",
-    }
-    reason = next((reason for sign, reason in reasons.items() if sign in text), None)
-    place = path or "the temporary journal"
-    return JournalError(f"{place}: {text if reason is None else f'{reason} ({text})'}")
-
-
-def _with_earlier(row: Row) -> str | None:
-    """Return the column of earlier predictions with the last one added."""
-    if row.prediction is None:
-        return row.earlier_predictions
-    return dumps([*loads(row.earlier_predictions or "[]"), row.prediction])
-
-
-def _get_host() -> str:
-    """Return the name of what process ids belong to: this machine, or a container on it.
-
-    Containers may share a host name, and have the same process ids.
-    """
-    try:
-        return f"{gethostname()} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        # Not Linux.
-        return gethostname()
-
-
-def _is_running(pid: int) -> bool:
-    """Return whether a process of this machine is running; True where that cannot be told."""
-    if os.name == "nt":
-        # `os.kill` would end the process. Its lease decides.
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+        ids = [row[0] for row in self._run("SELECT id FROM workers").fetchall()]
+        return len(ids) - len(self._find_dead(ids))

@@ -36,12 +36,12 @@ from .writing import STREAM, write_results
 if TYPE_CHECKING:
     from .._batch.map import Results
     from .._batch.results import Result
-    from .._batch.store import Row
+    from .._batch.rows import Row
 
 # Inputs of a journal that failed, or that were being run again when a retry was interrupted.
 RETRIED = (
     "status <> 'succeeded' AND (status NOT IN ('waiting', 'sending', 'running')"
-    " OR attempts > (status <> 'waiting'))"
+    " OR attempts > CASE WHEN status = 'waiting' THEN 0 ELSE 1 END)"
 )
 # What the journal has in place of a file: its name, and a digest of its content.
 FILE = re.compile(r"[^/]*#[0-9a-f]{32}", re.DOTALL)
