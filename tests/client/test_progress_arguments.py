@@ -35,7 +35,7 @@ def terminal(request, monkeypatch):
 
 
 @pytest.fixture
-def server():
+def server(tmp_path):
     with LocalReplicate() as server:
 
         @server.model("acme/steps")
@@ -49,7 +49,7 @@ def server():
 
         @server.model("acme/files")
         def files(count: int) -> list[Path]:
-            paths = [Path(f"{number}.bin") for number in range(count)]
+            paths = [tmp_path / f"{number}.bin" for number in range(count)]
             for path in paths:
                 path.write_bytes(CONTENT)
             return paths
