@@ -49,6 +49,14 @@ if passing.IS_ON:
     passing.install()
 
 
+if find_spec("hypothesis"):
+    from hypothesis import settings
+
+    # How long an example takes is the machine's affair.
+    settings.register_profile("any machine", deadline=None)
+    settings.load_profile("any machine")
+
+
 # Modules that are left out where what they are about is missing.
 collect_ignore = []
 if sys.platform == "win32":

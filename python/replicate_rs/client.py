@@ -410,7 +410,8 @@ class BaseClient(Configurable[M]):
                 an async one. Files in them are uploaded. Equal inputs without keys are one, which
                 is run once.
             deployment: A deployment in place of `ref`.
-            journal: The path of a file that keeps what was sent and what became of it; created if
+            journal: The path of a file that keeps what was sent and what became of it, or the
+                address of a database (``postgresql://…``) that several machines share; created if
                 there is none.
             save_to: A folder for the files of the outputs, or a URL of `fsspec`; they are named by
                 their keys.

@@ -455,9 +455,7 @@ VALUES = st.recursive(
     lambda each: st.lists(each, max_size=3) | st.dictionaries(TEXTS, each, max_size=3),
     max_leaves=8,
 )
-QUICK = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+QUICK = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @QUICK

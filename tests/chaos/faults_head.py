@@ -145,7 +145,6 @@ FAULTS = [
         "the response head stalls halfway",
         stall(good()[:25]),
         Error("APITimeoutError", "waiting for the response"),
-        deadline=None,
         options={"max_retries": 0, "timeout": 0.3},
         lasts=(0.2, 0.6),
     ),

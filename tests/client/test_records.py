@@ -21,7 +21,6 @@ WHOLE = prediction(
     created_at="2023-08-16T19:33:27.07526337Z",
     started_at="2023-11-16T11:46:16.0649Z",
     completed_at="2023-11-16T11:46:22Z",
-    deadline=None,
     metrics={"predict_time": 5.5},
     priority={"added": "yesterday"},
 )

@@ -10,6 +10,7 @@ import pytest
 from test_drop_in import HIDDEN
 
 import replicate_rs
+from conftest import without_slowness
 from replicate_rs import drop_in
 from support.serving import answers, asked_of_all, started
 
@@ -53,7 +54,7 @@ def python(environment, tmp_path):
             input=stdin,
             env=env,
         )
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert (done.returncode, without_slowness(done.stderr)) == (0, ""), done.stderr
         return done.stdout
 
     return run

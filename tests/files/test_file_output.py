@@ -158,7 +158,7 @@ STEPS = st.lists(
 )
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=60)
+@settings(derandomize=True, database=None, max_examples=60)
 @given(steps=STEPS, has_parts=st.booleans())
 def test_wherever_it_is_read_it_gives_what_is_there(hosts, steps, has_parts):
     client = Replicate("t", base_url="https://x.test")
@@ -350,7 +350,7 @@ def test_an_inline_file_is_one_in_every_way(both, uri, content, content_type, fi
     assert (tmp_path / "x").read_bytes() == Path(output).read_bytes() == content
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=100)
+@settings(derandomize=True, database=None, max_examples=100)
 @given(st.binary(), st.booleans())
 def test_what_is_written_inline_is_read(content, in_base64):
     text = ";base64," + base64.b64encode(content).decode() if in_base64 else "," + quote(content)

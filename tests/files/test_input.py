@@ -353,7 +353,6 @@ ANYTHING = st.recursive(
 @settings(
     derandomize=True,
     database=None,
-    deadline=None,
     max_examples=500,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -396,7 +396,6 @@ def test_nothing_of_the_caller_s_is_changed(send):
 @settings(
     derandomize=True,
     database=None,
-    deadline=None,
     max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

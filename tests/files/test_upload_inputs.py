@@ -163,7 +163,7 @@ JSON = st.recursive(
 
 
 def test_any_files_in_any_json_arrive_inline(server):
-    @settings(derandomize=True, database=None, deadline=None, max_examples=100)
+    @settings(derandomize=True, database=None, max_examples=100)
     @given(st.lists(st.binary(max_size=100), max_size=4), JSON)
     def check(contents, around):
         value = {"a": around, "b": contents, "c": [around, *contents]}

@@ -128,7 +128,7 @@ def test_a_file_that_changes_before_its_turn_is_an_error(create, maker, change):
     assert server.routes == ["POST /v1/files"] * 8
 
 
-often = settings(derandomize=True, database=None, deadline=None, max_examples=100)
+often = settings(derandomize=True, database=None, max_examples=100)
 NAMES = st.text(st.characters(exclude_categories=()), max_size=40) | st.text(
     '"%\\\r\n;=/\0 äx.', max_size=8
 )

@@ -106,7 +106,6 @@ often = settings(
     max_examples=100,
     derandomize=True,
     database=None,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 LETTERS = st.characters(exclude_categories=())

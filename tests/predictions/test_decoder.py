@@ -234,7 +234,6 @@ often = settings(
     max_examples=300,
     derandomize=True,
     database=None,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 

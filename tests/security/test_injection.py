@@ -128,7 +128,7 @@ def one_for_all():
         yield wire, replicate.Replicate("r8_secret", base_url=wire.base_url, max_retries=0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     path=st.sampled_from([*SEGMENTS]),
     text=st.text(st.characters(exclude_categories=()), max_size=40),

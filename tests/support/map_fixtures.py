@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conftest import Both
-from replicate_rs._batch import lookup, pace, saving
+from replicate_rs._batch import lookup, pace, rate, saving
 from support.mapping import MapServer, create_server
 
 
@@ -34,3 +34,4 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup, "INTERVAL", 0.05)
     monkeypatch.setattr(saving, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(pace, "DEFAULT_PAUSE", 0.05)
+    monkeypatch.setattr(rate, "DEFAULT_PAUSE", 0.05)

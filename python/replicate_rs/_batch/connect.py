@@ -4,10 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .postgres import Address, PostgresStore, is_address
 from .sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from .store import Store
+
+
+def check_journal(journal: str) -> None:
+    """Raise an error for an address that is none, before anything is sent.
+
+    Raises:
+        ValueError: The address names no schema.
+        ImportError: The address is one of PostgreSQL, and `psycopg` is not installed.
+
+    """
+    if not is_address(journal):
+        return
+    Address(journal)
+    try:
+        import psycopg as psycopg
+    except ImportError as error:
+        raise ImportError(
+            f"journal={shown_journal(journal)!r} needs the package psycopg:"
+            " pip install 'replicate-rs[postgres]'"
+        ) from error
+
+
+def shown_journal(journal: str) -> str:
+    """Return a journal as messages name it: an address without its password."""
+    return Address(journal).shown if is_address(journal) else journal
 
 
 def open_store(journal: str | None, target: str) -> Store:
@@ -22,6 +48,8 @@ def open_store(journal: str | None, target: str) -> Store:
         JournalError: It cannot be opened, or is the journal of another target.
 
     """
+    if journal is not None and is_address(journal):
+        return PostgresStore.open(journal, target)
     return SqliteStore.open(journal, target)
 
 
@@ -32,4 +60,6 @@ def open_store_to_read(journal: str) -> Store:
         JournalError: It does not exist, or cannot be read.
 
     """
+    if is_address(journal):
+        return PostgresStore.open_to_read(journal)
     return SqliteStore.open_to_read(journal)

@@ -8,9 +8,9 @@ are compressed within.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import os
+import zlib
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from errno import EISDIR
@@ -29,6 +29,8 @@ from .table_sources import import_pyarrow
 
 # Rows of a Parquet file that are held until they are written as one group.
 GROUP = 4096
+# The window and the header of gzip, for zlib.
+GZIP = 16 + zlib.MAX_WBITS
 # Errors of values that cannot be written.
 REASONS = (Unsupported, TypeError, ValueError, RecursionError)
 
@@ -306,6 +308,33 @@ class _Output(io.RawIOBase):
         return size
 
 
+class _Compressed(io.RawIOBase):
+    """A file of gzip's format, without a time.
+
+    Unlike `GzipFile`, it writes nothing when it is closed after an error.
+    """
+
+    def __init__(self, file: _Output) -> None:
+        self._file = file
+        self._compress = zlib.compressobj(wbits=GZIP)
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Any, /) -> int:
+        self._file.write(self._compress.compress(data))
+        self._position += len(data)
+        return len(data)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._file.write(self._compress.flush())
+
+
 @contextmanager
 def _replace(path: str | PathLike[str]) -> Generator[IO[bytes]]:
     """Open a file beside its target; it replaces the target at the end of the block."""
@@ -321,8 +350,9 @@ def _replace(path: str | PathLike[str]) -> Generator[IO[bytes]]:
     output: Any = _Output(file, name)
     try:
         if name.lower().endswith(".gz"):
-            with gzip.GzipFile("", "wb", fileobj=output, mtime=0) as compressed:
-                yield cast("IO[bytes]", compressed)
+            compressed: Any = _Compressed(output)
+            yield compressed
+            compressed.finish()
         else:
             yield output
         with _translate_errors(name):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from .connect import open_store_to_read
+from .connect import check_journal, open_store_to_read, shown_journal
 from .results import Result
 from .rows import OPEN
 
@@ -61,7 +61,7 @@ class Journal:
     """A journal that `map` wrote, or is writing.
 
     Args:
-        path: The journal's file.
+        path: The journal's file, or the address of its database.
 
     Raises:
         JournalError: There is none, or it cannot be read.
@@ -69,8 +69,11 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path: str = os.fspath(path)
-        self._store = open_store_to_read(self.path)
+        journal = os.fspath(path)
+        check_journal(journal)
+        self.path: str = shown_journal(journal)
+        """The file, or the address without its password."""
+        self._store = open_store_to_read(journal)
 
     def summary(self) -> Summary:
         """Return what it contains, in numbers."""

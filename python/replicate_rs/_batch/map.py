@@ -15,6 +15,7 @@ from .._base.session import Async
 from .._base.typing import Generic
 from .._predictions.params import split_options
 from ..exceptions import ForkedError
+from .connect import shown_journal
 from .feed import AsyncFeed, ThreadFeed
 from .handoff import Handoff
 from .keys import read_input, target_digest
@@ -176,8 +177,9 @@ class Results(Generic[M]):
             what = "is cancelled" if self._plan.cancels else "goes on at Replicate"
             error.add_note(
                 f"map was left with {state.done} inputs done; what was running (at most"
-                f" {state.running}) {what}. Call it again with journal={self._plan.journal!r} to go"
-                " on: nothing is paid for twice."
+                f" {state.running}) {what}. Call it again with"
+                f" journal={shown_journal(self._plan.journal)!r} to go on: nothing is paid for"
+                " twice."
             )
 
     def _check_process(self) -> None:

@@ -19,6 +19,7 @@ from .._base.checks import (
 )
 from ..deployment import Deployment
 from ..identifier import id_of, owner_and_name, target_of
+from .connect import check_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -109,7 +110,7 @@ def make_plan(
         raise ValueError("on_exit='leave' needs a journal, which says what to collect later")
     return Plan(
         target=Target.of(ref, deployment),
-        journal=None if journal is None else _path("journal", journal),
+        journal=None if journal is None else _journal(journal),
         save_to=None if save_to is None else _path("save_to", save_to),
         concurrency=CONCURRENCY
         if concurrency is None
@@ -129,6 +130,12 @@ def _path(name: str, value: Any) -> str:
         # SQLite would keep an unnamed journal until the end only.
         raise wrong_value(name, "a path", value)
     return path
+
+
+def _journal(value: Any) -> str:
+    journal = _path("journal", value)
+    check_journal(journal)
+    return journal
 
 
 def _positive(name: str, value: Any) -> float:

@@ -25,6 +25,7 @@ from .progress import State
 from .rows import AGAIN, CREATED, UNCERTAIN
 from .saving import Saver, place_of
 from .sending import Sender
+from .shared_pace import SharedPace
 from .tasks import Tasks
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from .job import Job
     from .plan import Plan
 
+# Seconds for which a database that is away is waited for at the end.
+MAX_END = 5.0
 # Errors of one input, and not of all.
 ERRORS_OF_INPUT = (
     BadRequestError,
@@ -60,7 +63,11 @@ class Runner:
         self._tasks = Tasks()
         self._saver = None if plan.save_to is None else Saver(place_of(plan.save_to))
         self._store = AsyncStore(open_store(plan.journal, plan.target.name))
-        self._pace = Pace(plan.concurrency, plan.rate)
+        self._pace = (
+            SharedPace(plan.concurrency, plan.rate, self._store)
+            if self._store.store.is_remote
+            else Pace(plan.concurrency, plan.rate)
+        )
         self._delivery = Delivery(self._store, handoff, self._tasks, is_ordered=plan.ordered)
         self._outcomes = Outcomes(client, session, plan, self._delivery, self._tasks, self._saver)
         self._sender = Sender(client, plan, self._pace, self._store, self._delivery)
@@ -122,6 +129,8 @@ class Runner:
     async def _end(self) -> None:
         """Stop what runs, and write what happened."""
         await self._tasks.end()
+        # Its caller waits.
+        self._store.store.patience = MAX_END
         try:
             await self._delivery.write()
             await self._store.call(self._store.store.release, [*self._sender.unsent])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .keys import Input
+    from .rate import CreateRate
     from .rows import Outcome
 
     class Cursor(Protocol):
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
             ...
 
 
+# Seconds for which a database may be away.
+MAX_OUTAGE = 600.0
 # The version of the schema; docs/batch.md describes it.
 SCHEMA_VERSION = 1
 
@@ -88,6 +91,8 @@ class Store(ABC):
         self.worker: int = 0
         self.renewed_at: float = 0.0
         """When the lease was renewed, in seconds since 1970 by this machine's clock."""
+        self.patience: float = MAX_OUTAGE
+        """Seconds for which a database that is away is waited for."""
         # Whether this worker's lease had expired once, so that others may have its inputs.
         self._has_expired = False
 
@@ -144,6 +149,17 @@ class Store(ABC):
             expect_new: Whether probably nothing is known of any of them.
 
         """
+
+    def share_rate(self, change: Callable[[CreateRate, float], T]) -> T:
+        """Change the rate of creates of all workers together, and return the function's result.
+
+        Only a remote store has one.
+
+        Args:
+            change: Called with the rate and with the present time of its clock.
+
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def close(self) -> None:
@@ -210,6 +226,10 @@ class Store(ABC):
         """Whether no other process can have taken this worker's inputs yet."""
         return not self._has_expired and time() - self.renewed_at < LEASE - HEARTBEAT
 
+    def _get_age(self, seen_at: float) -> float:
+        """Return how long ago a heartbeat was, in seconds."""
+        return self._now() - seen_at
+
     def _find_dead(self, workers: Iterable[int]) -> set[int]:
         """Return those of some workers that have ended without releasing their inputs."""
         dead: set[int] = set()
@@ -221,7 +241,7 @@ class Store(ABC):
                 dead.add(worker)
                 continue
             host, pid, seen_at = found
-            if is_dead(worker, host, pid, self._now() - seen_at):
+            if is_dead(worker, host, pid, self._get_age(seen_at)):
                 dead.add(worker)
                 self._run("DELETE FROM workers WHERE id = ?", (worker,))
         return dead
