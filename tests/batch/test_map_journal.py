@@ -1,12 +1,9 @@
-"""The journal of `map`: going on, nothing paid for twice, and journals that are unusable."""
+"""The journal of `map`, of either kind: going on, nothing paid for twice, and reading."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,15 +12,17 @@ import time
 import pytest
 
 import replicate_rs as replicate
-from conftest import script
-from replicate_rs._batch import intake, lookup, sqlite
+from replicate_rs._batch import intake
+from replicate_rs._batch.connect import open_store
 from replicate_rs._batch.rows import UNCERTAIN
 from replicate_rs.batch import Journal
 from replicate_rs.exceptions import JournalError, NotFoundError
 from support.conditions import until
+from support.journals import change, forget, rows
 from support.mapping import by_index, collect, no_threads, outputs, take, texts
+from support.postgres import PASSWORD
 
-pytest_plugins = ["support.map_fixtures"]
+pytest_plugins = ["support.journal_fixtures", "support.map_fixtures"]
 
 
 @pytest.fixture
@@ -32,28 +31,8 @@ def client(map_client):
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "runs.db"
-
-
-def rows(path, columns="*"):
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        return connection.execute(f"SELECT {columns} FROM inputs ORDER BY number").fetchall()
-
-
-def change(path, statement, *values):
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(statement, values)
-
-
-def forget(path, key=None, *, is_sent=True):
-    """Make the journal that of a process that was killed before it knew the predictions' ids."""
-    change(
-        path,
-        "UPDATE inputs SET status = 'sending', prediction = NULL, ended_at = NULL, output = NULL,"
-        " predict_time = NULL, error = NULL, worker = 900" + (" WHERE key = ?" if key else ""),
-        *([key] if key else []),
-    )
+def path(any_journal):
+    return any_journal
 
 
 # Going on.
@@ -253,7 +232,7 @@ def test_a_prediction_that_is_gone_is_a_failed_result(both, client, server, path
 
 def test_refused_creates_are_not_looked_up(both, client, server, path):
     """An input whose create was refused for its rate was not accepted."""
-    server.fault("POST /models/*/predictions", status=429, retry_after=60, times=None)
+    server.fault("POST /models/*/predictions", status=429, retry_after=1, times=None)
     results = client.map("acme/shout", texts(3), journal=path, timeout=0.5)
     with pytest.raises(replicate.PredictionTimeout):
         collect(both, results)
@@ -315,13 +294,13 @@ def test_waiting_for_another_process_takes_one_task(both, server, path, monkeypa
 
 def test_an_expired_lease_is_noticed_after_a_heartbeat(path):
     """The heartbeat of a process that was suspended must not make it forget that."""
-    first = sqlite.SqliteStore.open(str(path), "acme/x")
+    first = open_store(str(path), "acme/x")
     from replicate_rs._batch.keys import read_input, target_digest
 
     item = read_input({"text": "a"}, 0, target_digest("acme/x"))
     (claim,) = first.claim([item])
     change(path, "UPDATE workers SET seen_at = seen_at - 100")
-    second = sqlite.SqliteStore.open(str(path), "acme/x")
+    second = open_store(str(path), "acme/x")
     (taken,) = second.claim([item])
     assert taken.kind == UNCERTAIN
     assert first.renew() is False
@@ -332,7 +311,7 @@ def test_an_expired_lease_is_noticed_after_a_heartbeat(path):
     second.close()
 
 
-# Unusable journals.
+# Others.
 
 
 def test_a_journal_of_another_model(both, client, server, path):
@@ -340,140 +319,6 @@ def test_a_journal_of_another_model(both, client, server, path):
     with pytest.raises(JournalError, match=r"the journal of acme/shout, not of acme/picky"):
         collect(both, client.map("acme/picky", texts(1), journal=path))
     assert server.creates == 1
-
-
-def test_a_journal_of_a_newer_version(both, client, server, path):
-    collect(both, client.map("acme/shout", texts(1), journal=path))
-    change(path, "PRAGMA user_version = 99")
-    before = path.read_bytes()
-    with pytest.raises(JournalError, match=r"newer version .* \(schema 99"):
-        collect(both, client.map("acme/shout", texts(2), journal=path))
-    with pytest.raises(JournalError, match="schema 99"):
-        Journal(path)
-    assert path.read_bytes() == before
-    assert server.creates == 1
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(b"prompt\na cat\n" * 100, "no SQLite database"), (None, "another SQLite database")],
-    ids=["text", "database"],
-)
-def test_another_file(both, client, server, path, content, message):
-    if content is None:
-        change(path, "CREATE TABLE mine (a)")
-    else:
-        path.write_bytes(content)
-    before = path.read_bytes()
-    with pytest.raises(JournalError, match=message):
-        collect(both, client.map("acme/shout", texts(1), journal=path))
-    with pytest.raises(JournalError, match=message):
-        Journal(path)
-    assert path.read_bytes() == before
-    assert server.requests == []
-    assert [each.name for each in path.parent.iterdir()] == ["runs.db"]
-
-
-def test_a_damaged_journal(both, client, server, path):
-    collect(both, client.map("acme/shout", texts(200), journal=path))
-    before = server.creates
-    content = bytearray(path.read_bytes())
-    for page in range(1, len(content) // 4096):
-        content[page * 4096 : page * 4096 + 100] = b"\xff" * 100
-    path.write_bytes(content)
-    with pytest.raises(JournalError, match="damaged|not a database|malformed"):
-        collect(both, client.map("acme/shout", texts(201), journal=path))
-    assert server.creates == before
-    no_threads()
-
-
-def test_a_locked_journal(both, client, server, path, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.1)
-    collect(both, client.map("acme/shout", texts(1), journal=path))
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(JournalError, match="locked by another program"):
-            collect(both, client.map("acme/shout", texts(2), journal=path))
-    assert server.creates == 1
-    assert len(collect(both, client.map("acme/shout", texts(2), journal=path))) == 2
-
-
-def test_a_journal_that_is_locked_in_the_middle(both, client, server, path, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.1)
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-
-    def lock():
-        other.execute("BEGIN IMMEDIATE")
-        server.gate.set()
-
-    results = client.map("acme/some", [*texts(3), {"text": "wait"}], journal=path)
-    found = []
-    if both.is_async:
-        call = lambda: both(lambda: _lock_after(results, found, lock))  # noqa: E731 - two ways
-    else:
-        call = lambda: asyncio.run(_lock_after(results, found, lock))  # noqa: E731 - two ways
-    with pytest.raises(JournalError, match="locked by another program"):
-        call()
-    other.close()
-    # What could not be written is looked for, and not paid for again.
-    inputs = [*texts(3), {"text": "wait"}]
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE inputs SET worker = 900 WHERE worker IS NOT NULL")
-    results = collect(both, client.map("acme/some", inputs, journal=path))
-    assert outputs(results) == ["T0", "T1", "T2", "WAIT"]
-    assert server.creates == 4
-
-
-async def _lock_after(results, found, lock):
-    async for each in results:
-        found.append(each)
-        if len(found) == 3:
-            lock()
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
-def test_a_folder_that_may_not_be_written(both, client, server, tmp_path):
-    folder = tmp_path / "kept"
-    folder.mkdir()
-    folder.chmod(0o500)
-    with pytest.raises(JournalError, match="writable"):
-        collect(both, client.map("acme/shout", texts(1), journal=folder / "runs.db"))
-    assert server.requests == []
-
-
-def test_a_folder_that_does_not_exist(both, client, server, tmp_path):
-    with pytest.raises(JournalError, match="its folder must exist"):
-        collect(both, client.map("acme/shout", texts(1), journal=tmp_path / "no" / "runs.db"))
-    with pytest.raises(JournalError):
-        collect(both, client.map("acme/shout", texts(1), journal=tmp_path))
-    assert server.requests == []
-
-
-def test_a_full_disk(both, client, server, path, monkeypatch):
-    """Nothing is sent for an input that could not be written; the rest goes on later."""
-    set_up = sqlite.SqliteStore._set_up
-
-    def limit(self, target):
-        set_up(self, target)
-        self._connection.execute("PRAGMA max_page_count = 40")
-
-    monkeypatch.setattr(sqlite.SqliteStore, "_set_up", limit)
-    inputs = [{"text": f"{n} " + "x" * 2000} for n in range(120)]
-    with pytest.raises(JournalError, match="the disk is full"):
-        collect(both, client.map("acme/shout", inputs, journal=path, concurrency=4))
-    no_threads()
-    until(lambda: server.running == 0)
-    made = server.creates
-    assert 0 < made < 120
-    monkeypatch.undo()
-    monkeypatch.setattr(lookup, "MAX_DELAY", 0.2)
-    monkeypatch.setattr(lookup, "INTERVAL", 0.05)
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE inputs SET worker = 900 WHERE worker IS NOT NULL")
-    results = collect(both, client.map("acme/shout", inputs, journal=path))
-    assert len(results) == 120
-    assert all(each.succeeded for each in results)
-    assert server.creates == 120
 
 
 def test_a_missing_model_leaves_a_journal_that_goes_on(both, client, server, path):
@@ -515,7 +360,8 @@ def test_the_summary_and_the_results(both, client, server, path):
         (failed,) = journal.results(failed=True)
         assert (failed.key, failed.status, failed.error) == ("b", "failed", "OOM")
         assert len([*journal.results()]) == 3
-        assert repr(journal) == f"Journal({str(path)!r})"
+        shown = str(path).replace(f":{PASSWORD}", "")
+        assert repr(journal) == f"Journal({shown!r})"
 
 
 def test_a_journal_is_read_while_it_is_written(both, client, server, path):
@@ -534,12 +380,6 @@ def test_a_journal_is_read_while_it_is_written(both, client, server, path):
         assert journal.summary().workers == 0
 
 
-def test_no_journal(tmp_path):
-    with pytest.raises(JournalError, match="there is no journal"):
-        Journal(tmp_path / "no.db")
-    assert [*tmp_path.iterdir()] == []
-
-
 def test_export(both, client, server, path, tmp_path):
     collect(both, client.map("acme/shout", [("a", {"text": "x"})], journal=path))
     with Journal(path) as journal:
@@ -547,61 +387,3 @@ def test_export(both, client, server, path, tmp_path):
     (line,) = (tmp_path / "out.jsonl").read_text().splitlines()
     data = json.loads(line)
     assert (data["key"], data["input"], data["output"]) == ("a", {"text": "x"}, "X")
-
-
-def test_the_schema(both, client, server, path):
-    collect(both, client.map("acme/shout", texts(1), journal=path))
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-        assert connection.execute("PRAGMA application_id").fetchone() == (0x72727331,)
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert [name for _, name, *_ in connection.execute("PRAGMA table_info(inputs)")] == [
-            "number",
-            "key",
-            "position",
-            "digest",
-            "input",
-            "status",
-            "worker",
-            "attempts",
-            "sent_at",
-            "sent_input",
-            "prediction",
-            "earlier_predictions",
-            "ended_at",
-            "predict_time",
-            "output",
-            "error",
-            "files",
-        ]
-    ((number, status, attempts),) = rows(path, "number, status, attempts")
-    assert (number, status, attempts) == (1, "succeeded", 1)
-
-
-def test_no_token_in_the_journal(both, client, server, path):
-    collect(both, client.map("acme/picky", [*texts(3), {"text": "bad"}], journal=path))
-    for each in path.parent.iterdir():
-        assert b"r8_secret" not in each.read_bytes()
-
-
-def test_an_inputs_limit_on_file_size_is_an_error(server, path):
-    """RLIMIT_FSIZE: the journal cannot grow."""
-    code = f"""
-    import resource, signal
-    import replicate_rs as replicate
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-    inputs = [{{"text": f"{{n}} " + "x" * 2000}} for n in range(200)]
-    try:
-        for _ in replicate.map("acme/shout", inputs, journal={str(path)!r}, concurrency=4):
-            pass
-    except replicate.JournalError as error:
-        print(type(error).__name__)
-    """
-    env = {
-        **os.environ,
-        "REPLICATE_BASE_URL": server.base_url,
-        "REPLICATE_API_TOKEN": "r8_secret",
-    }
-    done = script(code, env=env)
-    assert (done.stdout, done.stderr) == ("JournalError\n", "")

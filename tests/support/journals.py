@@ -1,0 +1,42 @@
+"""Journals of both kinds, and their tables as other programs see them."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+def execute(journal: Any, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
+    """Run a statement with ``?`` for values, and return the rows that it gives."""
+    if "://" not in str(journal):
+        with contextlib.closing(sqlite3.connect(journal)) as connection, connection:
+            return connection.execute(statement, values).fetchall()
+    import psycopg
+
+    (schema,) = parse_qs(urlsplit(journal).query)["schema"]
+    with psycopg.connect(journal.partition("?")[0]) as database:
+        database.execute(f"SET search_path TO {schema}".encode())
+        cursor = database.execute(statement.replace("?", "%s").encode(), values)
+        return cursor.fetchall() if cursor.description is not None else []
+
+
+def rows(journal: Any, columns: str) -> list[Any]:
+    """Return columns of the inputs, in the order in which they were claimed."""
+    return execute(journal, f"SELECT {columns} FROM inputs ORDER BY number")
+
+
+def change(journal: Any, statement: str, *values: object) -> None:
+    """Run a statement."""
+    execute(journal, statement, values)
+
+
+def forget(journal: Any, key: str | None = None) -> None:
+    """Make the journal that of a process that was killed before it knew the predictions' ids."""
+    change(
+        journal,
+        "UPDATE inputs SET status = 'sending', prediction = NULL, ended_at = NULL, output = NULL,"
+        " predict_time = NULL, error = NULL, worker = 900" + (" WHERE key = ?" if key else ""),
+        *([key] if key else []),
+    )
