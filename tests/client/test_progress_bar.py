@@ -299,6 +299,7 @@ def test_a_drawing_that_hangs_holds_nobody_up(without_tqdm, terminal, monkeypatc
     assert terminal.close() == ""
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # threads of the tests
 def test_a_forked_child_does_not_draw(without_tqdm, terminal, at_once):
     terminal.start()
     bar = ProgressBar(2, "files", "save")

@@ -311,6 +311,7 @@ DIFFERENCES = {
 }
 
 
+@pytest.mark.timeout(180)
 def test_what_is_called_of_1_0_7_is_called_here_with_the_same_results():
     """The tests of `test_official_clients` call all of 1.0.7 that the API still supports."""
     left_out = " and ".join(f"not {name}" for name in DIFFERENCES)
@@ -332,7 +333,7 @@ def test_what_is_called_of_1_0_7_is_called_here_with_the_same_results():
         cwd=tests.parent.parent,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=170,
         check=False,
     )
     assert done.returncode == 0, done.stdout

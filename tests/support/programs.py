@@ -6,6 +6,8 @@ import textwrap
 
 import pytest
 
+from conftest import without_slowness
+
 PRELUDE = """
 import asyncio, pickle, sys, types, warnings
 import replicate_rs, replicate_rs.drop_in
@@ -42,7 +44,7 @@ def run(local, monkeypatch):
             *arguments,
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert (done.returncode, without_slowness(done.stderr)) == (0, ""), done.stderr
         return done.stdout
 
     return run

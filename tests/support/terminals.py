@@ -11,6 +11,12 @@ import termios
 import threading
 from typing import TextIO
 
+from tqdm import tqdm
+
+# On Python 3.14 and newer its lock starts a process, which would keep a terminal open that is in
+# the place of stderr at that moment.
+tqdm.get_lock()
+
 
 class Terminal:
     """A pseudo-terminal; `stream` is its writing end, and `shown` what was written to it."""

@@ -41,6 +41,7 @@ class Delivery:
         self._waiting: dict[int, Result] = {}
         self._next_index = 0
         self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def add_created(self, prediction: str, number: int) -> None:
         """Note the prediction of an input."""
@@ -73,7 +74,13 @@ class Delivery:
         """Write in a moment, together with what happens until then."""
         if not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_later(WRITE_DELAY, self._start_flush)
+            self._timer = asyncio.get_running_loop().call_later(WRITE_DELAY, self._start_flush)
+
+    def stop(self) -> None:
+        """Write no more, except when asked to."""
+        self._is_due = True
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _start_flush(self) -> None:
         self._tasks.spawn(self._flush())

@@ -107,13 +107,20 @@ class Results(Generic[M]):
 
     def close(self) -> None:
         """End the run, if it has not ended: take no more inputs, and close the journal."""
-        if self._stop() and self._thread is not None:
-            self._thread.join(MAX_CLOSE)
+        if self._stop():
+            self._join()
 
     async def aclose(self) -> None:
         """End the run, as `close` does, without blocking the event loop."""
-        if self._stop() and self._thread is not None:
-            await asyncio.shield(asyncio.to_thread(self._thread.join, MAX_CLOSE))
+        if self._stop():
+            await asyncio.shield(asyncio.to_thread(self._join))
+
+    def _join(self) -> None:
+        """Wait for the end of the thread."""
+        # While Python ends, a thread cannot be waited for from 3.14 on.
+        with suppress(RuntimeError):
+            if self._thread is not None:
+                self._thread.join(MAX_CLOSE)
 
     def _stop(self) -> bool:
         """End the run; return whether its thread is to be waited for."""

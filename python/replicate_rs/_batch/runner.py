@@ -128,6 +128,7 @@ class Runner:
 
     async def _end(self) -> None:
         """Stop what runs, and write what happened."""
+        self._delivery.stop()
         await self._tasks.end()
         # Its caller waits.
         self._store.store.patience = MAX_END
