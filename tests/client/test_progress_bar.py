@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 import types
+import warnings
 
 import pytest
 
@@ -299,12 +300,15 @@ def test_a_drawing_that_hangs_holds_nobody_up(without_tqdm, terminal, monkeypatc
     assert terminal.close() == ""
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # threads of the tests
 def test_a_forked_child_does_not_draw(without_tqdm, terminal, at_once):
     terminal.start()
     bar = ProgressBar(2, "files", "save")
     bar.update(1)
-    if (child := os.fork()) == 0:
+    with warnings.catch_warnings():
+        # CPython warns of the threads of other tests.
+        warnings.filterwarnings("ignore", "This process", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
         bar.update(2)
         bar.close()
         os._exit(0)
