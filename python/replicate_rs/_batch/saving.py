@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 from hashlib import blake2b
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from unicodedata import normalize
@@ -64,14 +65,33 @@ def place_of(target: str | os.PathLike[str]) -> Place:
         return Folder(Path(text))
     if protocol in LOCAL:
         return Folder(Path(rest))
-    try:
-        from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs,reportUnknownVariableType] - it has no types
-    except ImportError as error:
-        raise ImportError(
-            f"save_to={text!r} needs the package fsspec: pip install 'replicate-rs[fsspec]'"
-        ) from error
+    url_to_fs = _import_fsspec(text).core.url_to_fs
     system, path = cast("tuple[Any, str]", url_to_fs(text))
     return FileSystem(system, path.rstrip("/"), protocol)
+
+
+def check_place(target: str) -> None:
+    """Refuse a URL whose protocol is not known, or whose package is missing; open nothing.
+
+    Raises:
+        ImportError: `fsspec`, or its package for the protocol, is not installed.
+        ValueError: `fsspec` does not know the protocol.
+
+    """
+    protocols, separator, _ = target.partition("://")
+    if separator and protocols not in LOCAL:
+        library = _import_fsspec(target)
+        for protocol in protocols.split("::"):
+            library.get_filesystem_class(protocol)
+
+
+def _import_fsspec(target: str) -> Any:
+    try:
+        return import_module("fsspec")
+    except ImportError as error:
+        raise ImportError(
+            f"save_to={target!r} needs the package fsspec: pip install 'replicate-rs[fsspec]'"
+        ) from error
 
 
 class Folder:
