@@ -66,6 +66,7 @@ def map_dataset(
     least, most = workers if isinstance(workers, tuple) else (workers, workers)
     integer("workers", least, 1)
     integer("workers", most, least)
+    # Ray starts an actor that was lost again, and gives its batches to others, without a limit.
     return dataset.map_batches(
         Worker,
         fn_constructor_kwargs={"mapper": mapper},
@@ -74,10 +75,6 @@ def map_dataset(
         # Its schema is the same for all batches.
         batch_format="pyarrow",
         num_cpus=num_cpus,
-        # Ray's defaults, which what is promised depends on: a lost actor is started again, and its
-        # batches with it.
-        max_restarts=-1,
-        max_task_retries=-1,
     )
 
 
