@@ -33,14 +33,11 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def clean_environment(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every test the variables that workers have, and a working directory of its own."""
     for name, value in variables(server).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    return
 
 
 @pytest.fixture

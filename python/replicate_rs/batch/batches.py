@@ -25,8 +25,8 @@ WANTED = (
 class Batch:
     """A batch, its rows, and what it becomes."""
 
-    # Whether an output that is not text becomes its JSON, so that the column has one type.
-    has_types: ClassVar[bool] = True
+    # Whether it has columns, each of one type, and not only rows: they are there without rows, too.
+    has_columns: ClassVar[bool] = True
 
     def __init__(self, source: Source, length: int) -> None:
         self.source: Source = source
@@ -112,7 +112,7 @@ class DictBatch(Batch):
 class ListBatch(Batch):
     """A list of rows, each a dict."""
 
-    has_types: ClassVar[bool] = False
+    has_columns: ClassVar[bool] = False
 
     def __init__(self, rows: list[Any]) -> None:
         super().__init__(ListSource(rows), len(rows))
@@ -229,7 +229,8 @@ def find_schema(table: Any) -> tuple[Header, Any]:
         TypeError: It is neither.
 
     """
-    for each in (table, getattr(table, "schema", None), getattr(table, "_meta", None)):
+    found: list[Any] = [table, getattr(table, "schema", None), getattr(table, "_meta", None)]
+    for each in found:
         if is_instance(each, "pyspark.sql.types", "StructType"):
             return Header("the DataFrame", each.names), each
         if is_instance(each, "pyarrow.lib", "Schema"):

@@ -24,6 +24,7 @@ from .worker import check_options, check_token, get_client
 
 if TYPE_CHECKING:
     from os import PathLike
+    from types import FrameType
     from typing import Unpack
 
     from .._client.types import ClientOptions
@@ -166,7 +167,7 @@ class Mapper:
 
         """
         if isinstance(batch, Iterator):
-            return self._follow(cast("Iterator[Any]", batch))
+            return self._follow(batch)  # pyright: ignore[reportUnknownArgumentType] - the engine's
         return self._run(batch)
 
     def schema(self, table: Any, /) -> Any:
@@ -207,7 +208,7 @@ class Mapper:
         batch = open_batch(value)
         source = batch.source
         self._columns.refuse_clash(source.name, source.columns)
-        if not batch.length and not source.columns:
+        if not batch.length and not batch.has_columns:
             return batch.add([])
         source.folder = self._folder
         rows = _Rows(batch, self._selection, self._input)
@@ -220,7 +221,7 @@ class Mapper:
                     " environment, or pass token=, a function or the path of a file, to Mapper."
                 )
                 raise
-        return batch.add(self._columns.fill(rows.outcomes(), as_text=batch.has_types))
+        return batch.add(self._columns.fill(rows.outcomes(), as_text=batch.has_columns))
 
     def _get_client(self) -> Any:
         return get_client(self._token, self._client_options, self._id)
@@ -295,7 +296,7 @@ def _refuse_probes() -> None:
     """Refuse to run rows that Dask made up, since they would be paid for."""
     if "dask" not in sys.modules:
         return
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_code.co_name in DASK_PROBES and str(frame.f_globals.get("__name__")).startswith(
             "dask."
