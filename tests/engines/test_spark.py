@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pyspark.sql import SparkSession
 
@@ -39,3 +41,50 @@ def test_a_killed_worker_s_rows_are_paid_for_once(server, spark, killed, tmp_pat
         each: each.upper() for each in texts(method)
     }
     paid_once(server, method)
+
+
+@pytest.mark.parametrize("method", ["mapInPandas", "mapInArrow"])
+def test_columns_of_spark(server, spark, tmp_path, method):
+    prefix = f"columns-{method}"
+    frame = spark.createDataFrame(
+        [(f"bad-{prefix}0", 1.5), (f"{prefix}0", None), (None, 2.0)], "name string, n double"
+    )
+    mapper = Mapper(
+        "acme/painter", {"prompt": "name"}, save_to=tmp_path / "images", journal=tmp_path / "a.db"
+    )
+    schema = mapper.schema(frame)
+    assert schema == mapper.schema(frame.schema)
+    assert schema.simpleString() == (
+        "struct<name:string,n:double,output:string,files:array<string>,status:string,"
+        "error:string,prediction:string,predict_time:double>"
+    )
+    rows = getattr(frame, method)(mapper, schema).collect()
+    assert [each["status"] for each in rows] == ["succeeded"] * 3
+    for each in rows:
+        (path,) = each["files"]
+        assert Path(path).read_bytes().endswith((each["name"] or "").encode())
+        assert each["predict_time"] > 0
+    paid_once(server, prefix, 1)
+
+
+def test_an_action_that_is_repeated_is_paid_for_once(server, spark, tmp_path):
+    frame = frame_of(spark, texts("action", 40))
+    mapper = Mapper("acme/shout", {"text": "name"}, journal=tmp_path / "runs.db")
+    mapped = frame.mapInPandas(mapper, mapper.schema(frame))
+    assert mapped.count() == 40
+    assert mapped.where("status = 'succeeded'").count() == 40
+    paid_once(server, "action", 40)
+
+
+def test_errors_of_all_rows_reach_the_program(server, spark):
+    frame = frame_of(spark, ["a"])
+    with pytest.raises(ValueError, match="the DataFrame has no column 'text'"):
+        Mapper("acme/shout", {"text": "text"}).schema(frame)
+    mapper = Mapper("acme/shout", {"text": "name"})
+    with pytest.raises(Exception, match="already has a column 'error'"):
+        mapper.schema(frame.withColumnRenamed("name", "error"))
+    # A schema that does not fit.
+    with pytest.raises(Exception, match="output|schema|column"):
+        frame.mapInPandas(mapper, "name string, shouted string").collect()
+    with pytest.raises(Exception, match="no column 'text'"):
+        frame.mapInPandas(Mapper("acme/shout", {"text": "text"}), "name string").collect()

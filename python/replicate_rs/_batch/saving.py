@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from contextlib import suppress
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
@@ -47,6 +48,8 @@ DIGEST_SIZE = 8
 # Object stores show an object when all of it has arrived.
 IN_PLACE = ("arrow_hdfs", "ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs")
 LOCAL = ("file", "local")
+# Protocols whose paths begin with a bucket, which the caller creates; folders need not exist.
+STORES = ("abfs", "abfss", "az", "gcs", "gs", "oss", "s3", "s3a")
 # Numbers of errors that the next file would end in, too.
 LASTING = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
 
@@ -123,11 +126,20 @@ class FileSystem:
         self._system = system
         self._path = path
         self._is_in_place = protocol in IN_PLACE
+        self._bucket = path.partition("/")[0] if protocol in STORES else None
 
     def prepare(self) -> None:
-        """Create the folder; raise `FileError` if it cannot be."""
+        """Create the folder; raise `FileError` if it cannot be, or if its bucket does not exist."""
         try:
-            self._system.makedirs(self._path, exist_ok=True)
+            if self._bucket is None:
+                self._system.makedirs(self._path, exist_ok=True)
+                return
+            # Whoever may write objects need not be allowed to look at the bucket.
+            with suppress(PermissionError):
+                if not self._system.exists(self._bucket):
+                    raise FileError(f"save_to: the bucket {self._bucket} does not exist")
+        except FileError:
+            raise
         except Exception as error:
             raise FileError(
                 detail=f"save_to: {self._path}: {type(error).__name__}: {error}"
