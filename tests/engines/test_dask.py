@@ -9,7 +9,7 @@ import pytest
 from dask.distributed import Client, LocalCluster
 
 from replicate_rs.batch import Mapper
-from support.engines import paid_once, texts
+from support.engines import paid_once, run_examples, texts
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -100,3 +100,15 @@ def test_a_function_gives_the_token_on_the_worker(server, tmp_path):
         mapper = Mapper("acme/shout", {"text": "name"}, token=token)
         found = bag.map_partitions(mapper).compute()
         assert [each["output"] for each in found] == [each.upper() for each in names]
+
+
+def test_the_examples_of_the_document(server):
+    found = run_examples("Dask")
+    assert [each["status"] for each in found["rows"]] == ["succeeded"] * 2
+    written = dask.dataframe.read_parquet("pictures").compute()
+    assert [*written["status"]] == ["succeeded"] * 3
+
+
+def test_the_first_example_of_the_document(server, capsys):
+    run_examples("Past one machine")
+    assert capsys.readouterr().out.startswith("succeeded ")

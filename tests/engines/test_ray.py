@@ -9,7 +9,7 @@ import ray
 
 from replicate_rs.batch import Mapper
 from replicate_rs.batch.ray import map_dataset
-from support.engines import ROWS, paid_once, texts
+from support.engines import ROWS, paid_once, run_examples, texts
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -101,3 +101,10 @@ def test_errors_of_all_rows_reach_the_program(server, tmp_path):
         map_dataset(dataset(["a"]), "acme/shout", workers=0)
     with pytest.raises(TypeError, match="token itself"):
         map_dataset(dataset(["a"]), "acme/shout", token="r8_x")
+
+
+def test_the_examples_of_the_document(server, tmp_path):
+    found = run_examples("Ray Data")
+    written = ray.data.read_parquet(str(tmp_path / "pictures")).take_all()
+    assert [each["status"] for each in written] == ["succeeded"] * 3
+    assert "MapBatches(Mapper)" in repr(found["pictures"])

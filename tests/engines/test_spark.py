@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from replicate_rs.batch import Mapper
-from support.engines import paid_once, texts
+from support.engines import paid_once, run_examples, texts
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +82,15 @@ def test_errors_of_all_rows_reach_the_program(server, spark):
         Mapper("acme/shout", {"text": "text"}).schema(frame)
     mapper = Mapper("acme/shout", {"text": "name"})
     with pytest.raises(Exception, match="already has a column 'error'"):
-        mapper.schema(frame.withColumnRenamed("name", "error"))
+        mapper.schema(frame.selectExpr("name", "name AS error"))
     # A schema that does not fit.
     with pytest.raises(Exception, match="output|schema|column"):
         frame.mapInPandas(mapper, "name string, shouted string").collect()
     with pytest.raises(Exception, match="no column 'text'"):
         frame.mapInPandas(Mapper("acme/shout", {"text": "text"}), "name string").collect()
+
+
+def test_the_examples_of_the_document(server, spark, capsys):
+    found = run_examples("Spark")["pictures"].collect()
+    assert capsys.readouterr().out.split() == ["3"]
+    assert [each["status"] for each in found] == ["succeeded"] * 3

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 import sqlite3
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from replicate_rs.local import LocalReplicate
 from support.conditions import until
@@ -45,6 +47,7 @@ def create_server() -> Server:
             raise RuntimeError("out of memory")
         return text.upper() if loud else text
 
+    @server.model("black-forest-labs/flux-schnell")
     @server.model("acme/painter")
     def painter(prompt: str = "") -> bytes:
         server.count(prompt)
@@ -93,3 +96,27 @@ def paid_once(server: Server, prefix: str, count: int = ROWS) -> None:
     counts = server.counts(prefix)
     assert {text: times for text, times in counts.items() if times != 1} == {}
     assert len(counts) == count
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "distributed.md"
+
+
+def examples(heading: str) -> list[str]:
+    """Return the programs under a heading of docs/distributed.md."""
+    sections = re.split(r"^#+ (.*)\n", DOCUMENT.read_text(), flags=re.MULTILINE)[1:]
+    (text,) = (
+        text for title, text in zip(sections[::2], sections[1::2], strict=True) if title == heading
+    )
+    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def run_examples(heading: str, **names: Any) -> dict[str, Any]:
+    """Run the programs under a heading in the present folder, and return their names."""
+    import pandas as pd
+
+    captions = ["a llama", "a crab", None]
+    pd.DataFrame({"id": ["l", "c", "n"], "caption": captions}).to_parquet("captions.parquet")
+    for code in examples(heading):
+        code = code.replace("/data/", f"{Path.cwd()}/")
+        exec(compile(code, str(DOCUMENT), "exec"), names)
+    return names
