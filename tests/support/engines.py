@@ -114,8 +114,9 @@ def run_examples(heading: str, **names: Any) -> dict[str, Any]:
     """Run the programs under a heading in the present folder, and return their names."""
     import pandas as pd
 
-    captions = ["a llama", "a crab", None]
-    pd.DataFrame({"id": ["l", "c", "n"], "caption": captions}).to_parquet("captions.parquet")
+    captions = pd.DataFrame({"id": ["l", "c", "n"], "caption": ["a llama", "a crab", None]})
+    # Java's library for snappy does not load everywhere.
+    captions.to_parquet("captions.parquet", compression=None)
     for code in examples(heading):
         code = code.replace("/data/", f"{Path.cwd()}/")
         exec(compile(code, str(DOCUMENT), "exec"), names)
