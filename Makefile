@@ -18,15 +18,17 @@ INTERPRETERS = $(shell $(PYTHON) -c 'import sys; print("python%d.%d" % sys.versi
 REMAP := $(or $(CARGO_HOME),$(HOME)/.cargo)=cargo $(CURDIR)=replicate_rs
 TASKS := 1000000
 KILLS := 200
+ROWS := 5000
 , := ,
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test                run all tests, Rust and Python'
 	@echo 'make test-fetch          run the tests of clients with every request passing through a fetch= function'
 	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package'
+	@echo 'make test-engines        run models on Ray Data, Dask and Spark, and kill workers in the middle (ROWS=5000 rows each)'
 	@echo 'make test-pythons        run the tests on other versions of Python (PYTHONS="3.12 3.13 3.14 3.15")'
 	@echo 'make check-platforms     compile for Windows, macOS, arm64, musl and free-threaded Python (PLATFORMS=name for one)'
 	@echo 'make test-platforms      try the tests of the Rust core for Windows under wine, for arm64 under qemu'
@@ -119,6 +121,17 @@ test-fetch: setup
 
 test-third-parties: setup .third-parties/.tools
 	.third-parties/bin/python -m pytest tests/third_parties -n 3 --dist loadfile $(ARGS)
+
+# Engines have an environment of their own, with this checkout. Spark needs Java.
+.engines/.tools: tools/requirements-engines.txt
+	$(PYTHON) -m venv --clear .engines
+	.engines/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r $<
+	.engines/bin/python -c 'import site; open(site.getsitepackages()[0] + "/replicate_rs.pth", "w").write("$(abspath python)\n")'
+	@touch $@
+
+test-engines: setup .engines/.tools
+	@command -v java >/dev/null || { echo 'Java is missing: apt-get install default-jre-headless'; exit 1; }
+	ENGINE_ROWS=$(ROWS) .engines/bin/python -m pytest tests/engines -n 2 --dist loadfile --timeout 300 $(ARGS)
 
 # tools/pythons.py finds the interpreters, and makes their environments in .pythons.
 test-pythons: PYTHONS := 3.12 3.13 3.14 3.15
@@ -279,4 +292,4 @@ screenshot: setup
 	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 
 clean:
-	rm -rf $(VENV) .bench .third-parties .pythons .platforms .wheels .workflows dist target fuzz/target output $(NODE)
+	rm -rf $(VENV) .bench .third-parties .engines .pythons .platforms .wheels .workflows dist target fuzz/target output $(NODE)

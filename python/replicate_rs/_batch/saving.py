@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from contextlib import suppress
 from hashlib import blake2b
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from unicodedata import normalize
@@ -46,6 +48,8 @@ DIGEST_SIZE = 8
 # Object stores show an object when all of it has arrived.
 IN_PLACE = ("arrow_hdfs", "ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs")
 LOCAL = ("file", "local")
+# Protocols whose paths begin with a bucket, which the caller creates; folders need not exist.
+STORES = ("abfs", "abfss", "az", "gcs", "gs", "oss", "s3", "s3a")
 # Numbers of errors that the next file would end in, too.
 LASTING = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
 
@@ -64,14 +68,33 @@ def place_of(target: str | os.PathLike[str]) -> Place:
         return Folder(Path(text))
     if protocol in LOCAL:
         return Folder(Path(rest))
-    try:
-        from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs,reportUnknownVariableType] - it has no types
-    except ImportError as error:
-        raise ImportError(
-            f"save_to={text!r} needs the package fsspec: pip install 'replicate-rs[fsspec]'"
-        ) from error
+    url_to_fs = _import_fsspec(text).core.url_to_fs
     system, path = cast("tuple[Any, str]", url_to_fs(text))
     return FileSystem(system, path.rstrip("/"), protocol)
+
+
+def check_place(target: str) -> None:
+    """Refuse a URL whose protocol is not known, or whose package is missing; open nothing.
+
+    Raises:
+        ImportError: `fsspec`, or its package for the protocol, is not installed.
+        ValueError: `fsspec` does not know the protocol.
+
+    """
+    protocols, separator, _ = target.partition("://")
+    if separator and protocols not in LOCAL:
+        library = _import_fsspec(target)
+        for protocol in protocols.split("::"):
+            library.get_filesystem_class(protocol)
+
+
+def _import_fsspec(target: str) -> Any:
+    try:
+        return import_module("fsspec")
+    except ImportError as error:
+        raise ImportError(
+            f"save_to={target!r} needs the package fsspec: pip install 'replicate-rs[fsspec]'"
+        ) from error
 
 
 class Folder:
@@ -103,11 +126,20 @@ class FileSystem:
         self._system = system
         self._path = path
         self._is_in_place = protocol in IN_PLACE
+        self._bucket = path.partition("/")[0] if protocol in STORES else None
 
     def prepare(self) -> None:
-        """Create the folder; raise `FileError` if it cannot be."""
+        """Create the folder; raise `FileError` if it cannot be, or if its bucket does not exist."""
         try:
-            self._system.makedirs(self._path, exist_ok=True)
+            if self._bucket is None:
+                self._system.makedirs(self._path, exist_ok=True)
+                return
+            # Whoever may write objects need not be allowed to look at the bucket.
+            with suppress(PermissionError):
+                if not self._system.exists(self._bucket):
+                    raise FileError(f"save_to: the bucket {self._bucket} does not exist")
+        except FileError:
+            raise
         except Exception as error:
             raise FileError(
                 detail=f"save_to: {self._path}: {type(error).__name__}: {error}"

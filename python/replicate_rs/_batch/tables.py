@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from os import PathLike
-from typing import Any, Generic, TypeGuard, TypeVar, overload
+from typing import Any, Generic, TypeGuard, TypeVar, cast, overload
 
 from .._base.checks import shown, wrong_type
 from .table_sources import JsonLines, Source, find_source
@@ -83,25 +84,68 @@ def read_inputs(
         ImportError: pyarrow, which reads Parquet files and Arrow tables, is not installed.
 
     """
-    _check_key(key)
-    mapping = _check_mapping(columns, inputs)
-    chosen = _check_types(types)
-    paths = _check_files(files)
-    table = find_source(source)
-    known = _check_columns(table, key, mapping)
-    for argument, names in (("files", paths), ("types", list(chosen))):
-        for name in names:
-            if name not in known:
-                raise ValueError(
-                    f"{argument} has {shown(name)}, which is no input:"
-                    f" {_suggest(name, known, 'inputs')}"
-                )
-    converters: dict[str, list[Callable[[Any], Any]]] = {}
-    for name, kind in chosen.items():
-        converters.setdefault(name, []).append(CONVERSIONS[kind])
-    for name in paths:
-        converters.setdefault(name, []).append(lambda value: to_file(value, table.folder))
-    return TableInputs(table, key, mapping or None, converters, known)
+    return Selection.of(key, columns, files, types, inputs).read(find_source(source))
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which columns of a table are which inputs, and what becomes of their values."""
+
+    key: str | None
+    mapping: dict[str, str]
+    """The column of each input; if it is empty, every column is the input of its name."""
+    files: list[str]
+    types: dict[str, type]
+
+    @classmethod
+    def of(
+        cls,
+        key: object,
+        columns: object,
+        files: object,
+        types: object,
+        inputs: Mapping[str, object] | None = None,
+    ) -> Selection:
+        """Check the arguments of `read_inputs`, and return them.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: An input has two columns.
+
+        """
+        _check_key(key)
+        return cls(
+            key=cast("str | None", key),
+            mapping=_check_mapping(columns, inputs or {}),
+            types=_check_types(types),
+            files=_check_files(files),
+        )
+
+    def read(self, table: Source) -> TableInputs[Any]:
+        """Return the inputs of a table.
+
+        Raises:
+            ValueError: A column is missing.
+
+        """
+        known = _check_columns(table, self.key, self.mapping)
+        self.check_names(known)
+        converters: dict[str, list[Callable[[Any], Any]]] = {}
+        for name, kind in self.types.items():
+            converters.setdefault(name, []).append(CONVERSIONS[kind])
+        for name in self.files:
+            converters.setdefault(name, []).append(lambda value: to_file(value, table.folder))
+        return TableInputs(table, self.key, self.mapping or None, converters, known)
+
+    def check_names(self, known: list[str]) -> None:
+        """Refuse names in `files` and `types` that are no inputs."""
+        for argument, names in (("files", self.files), ("types", list(self.types))):
+            for name in names:
+                if name not in known:
+                    raise ValueError(
+                        f"{argument} has {shown(name)}, which is no input:"
+                        f" {_suggest(name, known, 'inputs')}"
+                    )
 
 
 class TableInputs(Generic[R]):
@@ -135,6 +179,16 @@ class TableInputs(Generic[R]):
         return NotImplemented if length is None else length
 
     def __iter__(self) -> Iterator[R]:
+        return self.iterate()
+
+    def iterate(self, *, keep_errors: bool = False) -> Iterator[Any]:
+        """Yield the inputs.
+
+        Args:
+            keep_errors: Whether a row that cannot be read gives its error, and those after it
+                their inputs. By default, the first such row raises.
+
+        """
         source, key, changed = self._source, self._key, self._converters
         is_text = source.is_plain
         mapping = None if self._mapping is None else list(self._mapping.items())
@@ -147,16 +201,23 @@ class TableInputs(Generic[R]):
         for number, row in source.rows(wanted):
             pairs = [(name, name) for name in row if name != key] if mapping is None else mapping
             values: dict[str, Any] = {}
-            for name, column in pairs:
-                value = row.get(column)
-                # Most values of text files need nothing else.
-                if value is not None and (type(value) is not str or not is_text or name in changed):
-                    value = self._convert(value, name, column, number)
-                if value is not None:
-                    values[name] = value
             item: Any = values
-            if key is not None:
-                item = self._get_key(row.get(key), number), values
+            try:
+                for name, column in pairs:
+                    value = row.get(column)
+                    # Most values of text files need nothing else.
+                    if value is not None and (
+                        type(value) is not str or not is_text or name in changed
+                    ):
+                        value = self._convert(value, name, column, number)
+                    if value is not None:
+                        values[name] = value
+                if key is not None:
+                    item = self._get_key(row.get(key), number), values
+            except (TypeError, ValueError) as error:
+                if not keep_errors:
+                    raise
+                item = error
             yield item
 
     def _convert(self, value: Any, name: str, column: str, number: int) -> Any:

@@ -1,4 +1,4 @@
-"""Many runs of a model: `map`, its journal, inputs from tables, and their export."""
+"""Many runs of a model: `map`, its journal, inputs from tables, their export, and engines."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from .._batch.results import Result as Result
     from .._batch.tables import TableInputs as TableInputs
     from .._batch.tables import read_inputs as read_inputs
+    from .mapper import Mapper as Mapper
 
 # The module of each name, which is imported when the name is first used.
 _MODULES = {
     "Journal": ".._batch.journal",
     "MapProgress": ".._batch.progress",
+    "Mapper": ".mapper",
     "Result": ".._batch.results",
     "Results": ".._batch.map",
     "Summary": ".._batch.journal",
