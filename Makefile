@@ -104,7 +104,7 @@ test-rust:
 # long again, is on in `make test-pythons`.
 test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 	@echo 'Running the Python tests (usually eight minutes on two cores) ...'
-	@$(BIN)/python -W error -m pytest --tx '4*popen//python=$(BIN)/python -W error' --dist loadgroup $(ARGS)
+	@$(BIN)/python -W error -m pytest --tx '6*popen//python=$(BIN)/python -W error' --dist loadgroup $(ARGS)
 
 # Without the tests that are not about clients.
 test-fetch: setup
