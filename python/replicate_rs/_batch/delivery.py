@@ -30,6 +30,8 @@ class Delivery:
         self._tasks = tasks
         self.done = 0
         """Results so far."""
+        self.open: dict[int, str] = {}
+        """Predictions whose end is not written yet, by the numbers of their inputs."""
         self.on_write: Callable[[], object] | None = None
         """Called after each time."""
         self._created: list[tuple[str, int]] = []
@@ -45,6 +47,7 @@ class Delivery:
 
     def add_created(self, prediction: str, number: int) -> None:
         """Note the prediction of an input."""
+        self.open[number] = prediction
         self._created.append((prediction, number))
         self._touch()
 
@@ -99,5 +102,7 @@ class Delivery:
         results, self._results = self._results, []
         if created or outcomes or files:
             await self._store.call(self._store.store.write, created, outcomes, files)
+            for outcome in outcomes:
+                self.open.pop(outcome.number, None)
         if results:
             self._handoff.put(results)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext, suppress
 from json import loads
 from typing import TYPE_CHECKING
 
 from ..exceptions import (
     BadRequestError,
     FileError,
+    JournalError,
     NotFoundError,
     PayloadTooLargeError,
     PredictionTimeout,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 # Seconds for which a database that is away is waited for at the end.
 MAX_END = 5.0
+# Predictions that an error names.
+MAX_NAMED = 100
 # Errors of one input, and not of all.
 ERRORS_OF_INPUT = (
     BadRequestError,
@@ -116,10 +120,14 @@ class Runner:
                 self._tasks.spawn(self._work())
             await self._tasks.join()
             await self._delivery.write()
-        except asyncio.CancelledError:
-            if self._tasks.error is not None:
-                raise self._tasks.error from None
-            raise
+        except (asyncio.CancelledError, JournalError) as caught:
+            error = caught if isinstance(caught, JournalError) else self._tasks.error
+            if error is None:
+                raise
+            self._tasks.error = error
+            if isinstance(error, JournalError):
+                self._name_running(error)
+            raise error from None
         finally:
             feed.close()
             if limit is not None:
@@ -132,11 +140,21 @@ class Runner:
         await self._tasks.end()
         # Its caller waits.
         self._store.store.patience = MAX_END
-        try:
-            await self._delivery.write()
-            await self._store.call(self._store.store.release, [*self._sender.unsent])
-        finally:
-            await self._store.close()
+        # The first error says more than those that follow from it.
+        with suppress(JournalError) if self._tasks.error is not None else nullcontext():
+            try:
+                await self._delivery.write()
+                await self._store.call(self._store.store.release, [*self._sender.unsent])
+            finally:
+                await self._store.close()
+
+    def _name_running(self, error: JournalError) -> None:
+        """Say in an error which predictions the journal may not know, or not the end of."""
+        running = [*self._delivery.open.values()]
+        if running:
+            names = ", ".join(running[:MAX_NAMED])
+            more = f" and {len(running) - MAX_NAMED} more" if len(running) > MAX_NAMED else ""
+            error.add_note(f"The journal may not know the end of the predictions {names}{more}.")
 
     def _on_deadline(self) -> None:
         state = self.get_state()

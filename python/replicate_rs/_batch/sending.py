@@ -59,6 +59,7 @@ class Sender:
         """Return the prediction of an input: create it, unless it exists already."""
         kind, row = job.claim.kind, job.claim.row
         if kind == CREATED and row is not None and row.prediction is not None:
+            self._delivery.open[job.number] = row.prediction
             return await self._fetch(row.prediction)
         if job.found is not None:
             return job.found
