@@ -301,6 +301,8 @@ def test_an_expired_lease_is_noticed_after_a_heartbeat(path):
     (claim,) = first.claim([item])
     change(path, "UPDATE workers SET seen_at = seen_at - 100")
     second = open_store(str(path), "acme/x")
+    # It trusts heartbeats, although the database was started a moment ago.
+    second._distrusts_until = 0.0
     (taken,) = second.claim([item])
     assert taken.kind == UNCERTAIN
     assert first.renew() is False
@@ -387,3 +389,34 @@ def test_export(both, client, server, path, tmp_path):
     (line,) = (tmp_path / "out.jsonl").read_text().splitlines()
     data = json.loads(line)
     assert (data["key"], data["input"], data["output"]) == ("a", {"text": "x"}, "X")
+
+
+def test_more_inputs_of_a_dead_process_than_may_run(both, client, server, path):
+    """What is taken over runs although as many inputs are taken as may be, and others wait."""
+    collect(both, client.map("acme/shout", texts(60), journal=path))
+    forget(path)
+    first, second = (open_store(str(path), "acme/shout") for _ in range(2))
+    change(path, "UPDATE inputs SET worker = ?", first.worker)
+    change(path, "UPDATE inputs SET worker = ? WHERE position >= 40", second.worker)
+
+    def inputs():
+        yield from texts(40)
+        server.gate.wait(20)
+        yield from texts(60)[40:]
+
+    results = client.map("acme/shout", inputs(), journal=path, concurrency=2)
+    found = []
+    thread = threading.Thread(target=lambda: found.extend(collect(both, results)))
+    thread.start()
+    held = lambda: results._runner._intake._held  # noqa: E731 - asked several times
+    until(lambda: results._runner is not None and len(held()) == 40)
+    first.release([])
+    first.close()
+    until(lambda: not held())
+    server.gate.set()
+    until(lambda: len(held()) == 20)
+    second.release([])
+    second.close()
+    thread.join(30)
+    assert outputs(found) == [f"T{n}" for n in range(60)]
+    assert server.creates == 60

@@ -172,11 +172,11 @@ class Runner:
 
     async def _work(self) -> None:
         """Run one input after the other, until there are no more."""
-        while True:
+        # A worker that waits for an input takes no place from those that run.
+        while (job := await self._intake.get_job()) is not None:
             await self._pace.enter()
             try:
-                job = None if self._tasks.error is not None else await self._intake.get_job()
-                if job is None:
+                if self._tasks.error is not None:
                     return
                 if not job.has_turn:
                     await self._pace.wait_turn()
