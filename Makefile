@@ -21,7 +21,7 @@ KILLS := 200
 ROWS := 5000
 , := ,
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
@@ -29,6 +29,7 @@ help:
 	@echo 'make test-fetch          run the tests of clients with every request passing through a fetch= function'
 	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package'
 	@echo 'make test-engines        run models on Ray Data, Dask and Spark, and kill workers in the middle (ROWS=5000 rows each)'
+	@echo 'make engines             start a PostgreSQL for journals on a free port, until Ctrl-C'
 	@echo 'make test-pythons        run the tests on other versions of Python (PYTHONS="3.12 3.13 3.14 3.15")'
 	@echo 'make check-platforms     compile for Windows, macOS, arm64, musl and free-threaded Python (PLATFORMS=name for one)'
 	@echo 'make test-platforms      try the tests of the Rust core for Windows under wine, for arm64 under qemu'
@@ -104,7 +105,7 @@ test-rust:
 # long again, is on in `make test-pythons`.
 test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 	@echo 'Running the Python tests (usually eight minutes on two cores) ...'
-	@$(BIN)/python -W error -m pytest --tx '6*popen//python=$(BIN)/python -W error' --dist loadgroup $(ARGS)
+	@$(BIN)/python -W error -m pytest --tx '4*popen//python=$(BIN)/python -W error' --dist loadgroup $(ARGS)
 
 # Without the tests that are not about clients.
 test-fetch: setup
@@ -132,6 +133,10 @@ test-third-parties: setup .third-parties/.tools
 test-engines: setup .engines/.tools
 	@command -v java >/dev/null || { echo 'Java is missing: apt-get install default-jre-headless'; exit 1; }
 	ENGINE_ROWS=$(ROWS) .engines/bin/python -m pytest tests/engines -n 2 --dist loadfile --timeout 300 $(ARGS)
+
+# A PostgreSQL for journals, until Ctrl-C; its data are in a temporary folder.
+engines: setup
+	@$(BIN)/python tests/support/postgres.py
 
 # tools/pythons.py finds the interpreters, and makes their environments in .pythons.
 test-pythons: PYTHONS := 3.12 3.13 3.14 3.15

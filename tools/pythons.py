@@ -115,7 +115,7 @@ def test(version: str, arguments: list[str]) -> str:
         return f"not run: {error}"
     strict = (python, "-X", "dev", "-W", "error")
     command: list[Any] = [*strict, "-m", "pytest", "--dist", "loadgroup"]
-    command += ["--tx", f"6*popen//python={' '.join(map(str, strict))}"]
+    command += ["--tx", f"4*popen//python={' '.join(map(str, strict))}"]
     print(f"Python {output(python, '-V').split()[1]}", flush=True)
     code = subprocess.run([*command, *arguments], cwd=ROOT, check=False).returncode
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
