@@ -20,6 +20,7 @@ from replicate_rs._batch.keys import read_input, target_digest
 from replicate_rs._batch.postgres import Address
 from replicate_rs._batch.rows import CREATED, HELD, NEW, UNCERTAIN
 from replicate_rs.batch import Journal
+from replicate_rs.batch.running import _without_password
 from replicate_rs.exceptions import JournalError
 from support.conditions import until
 from support.journals import change, rows
@@ -356,3 +357,10 @@ def test_no_secret_in_what_is_said(server, journal):
     (note,) = caught.value.__notes__
     assert "Call it again with journal='postgresql://postgres@" in note
     assert PASSWORD not in note + repr(results)
+
+
+@pytest.mark.parametrize("option", ["", "--journal="])
+def test_a_command_line_is_shown_without_the_password(option):
+    word = f"{option}postgresql://u:{PASSWORD}@h/db?schema=x"
+    assert _without_password(word) == f"{option}postgresql://u@h/db?schema=x"
+    assert _without_password("--input=a=b") == "--input=a=b"

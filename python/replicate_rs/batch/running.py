@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from .._base.typing import is_array, is_object
+from .._batch.connect import shown_journal
 from .._batch.journal import Journal
 from .._batch.table_sources import JsonStream
 from .._batch.table_values import to_file
@@ -225,8 +226,14 @@ class _Run:
         again = " with the same lines on stdin" if reads_stdin else ""
         say(
             f"ended early: {self._describe()}; {text}. To go on{again}:"
-            f" {quote(self._options.words)}"
+            f" {quote([_without_password(word) for word in self._options.words])}"
         )
+
+
+def _without_password(word: str) -> str:
+    """Return a word of the command line without the password of a journal's address."""
+    option, equals, value = word.partition("=") if word.startswith("--journal=") else ("", "", word)
+    return f"{option}{equals}{shown_journal(value)}"
 
 
 class _LeftError(Exception):
