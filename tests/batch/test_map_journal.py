@@ -14,6 +14,7 @@ import pytest
 import replicate_rs as replicate
 from replicate_rs._batch import intake
 from replicate_rs._batch.connect import open_store
+from replicate_rs._batch.keys import read_input, target_digest
 from replicate_rs._batch.rows import UNCERTAIN
 from replicate_rs.batch import Journal
 from replicate_rs.exceptions import JournalError, NotFoundError
@@ -176,8 +177,6 @@ def test_an_input_that_was_never_accepted_is_sent(both, client, server, path):
 
 
 def replicate_key(target, value):
-    from replicate_rs._batch.keys import read_input, target_digest
-
     return read_input(value, 0, target_digest(target)).key
 
 
@@ -216,8 +215,6 @@ def test_an_input_is_not_mistaken_for_one_with_less(both, client, server, path):
 
 
 def digest_of(item):
-    from replicate_rs._batch.keys import read_input
-
     return read_input(item, 0, b"").digest
 
 
@@ -295,8 +292,6 @@ def test_waiting_for_another_process_takes_one_task(both, server, path, monkeypa
 def test_an_expired_lease_is_noticed_after_a_heartbeat(path):
     """The heartbeat of a process that was suspended must not make it forget that."""
     first = open_store(str(path), "acme/x")
-    from replicate_rs._batch.keys import read_input, target_digest
-
     item = read_input({"text": "a"}, 0, target_digest("acme/x"))
     (claim,) = first.claim([item])
     change(path, "UPDATE workers SET seen_at = seen_at - 100")
@@ -393,13 +388,13 @@ def test_export(both, client, server, path, tmp_path):
 
 def test_more_inputs_of_a_dead_process_than_may_run(both, client, server, path):
     """What is taken over runs although as many inputs are taken as may be, and others wait."""
-    collect(both, client.map("acme/shout", texts(60), journal=path))
-    forget(path)
     first, second = (open_store(str(path), "acme/shout") for _ in range(2))
-    change(path, "UPDATE inputs SET worker = ?", first.worker)
-    change(path, "UPDATE inputs SET worker = ? WHERE position >= 40", second.worker)
+    digest = target_digest("acme/shout")
+    others = [read_input(each, index, digest) for index, each in enumerate(texts(60))]
+    claimed = threading.Event()
 
     def inputs():
+        claimed.wait(20)
         yield from texts(40)
         server.gate.wait(20)
         yield from texts(60)[40:]
@@ -409,7 +404,13 @@ def test_more_inputs_of_a_dead_process_than_may_run(both, client, server, path):
     thread = threading.Thread(target=lambda: found.extend(collect(both, results)))
     thread.start()
     held = lambda: results._runner._intake._held  # noqa: E731 - asked several times
-    until(lambda: results._runner is not None and len(held()) == 40)
+    # It has begun with an empty journal.
+    until(lambda: results._runner is not None and results._runner._intake._hungry)
+    until(lambda: not results._runner._intake._is_skipping)
+    first.claim(others[:40])
+    second.claim(others[40:])
+    claimed.set()
+    until(lambda: len(held()) == 40)
     first.release([])
     first.close()
     until(lambda: not held())

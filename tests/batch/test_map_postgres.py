@@ -250,6 +250,31 @@ def test_a_refusal_slows_all_workers_down(journal):
     second.close()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "consuming input failed: SSL connection has been closed unexpectedly",
+        "consuming input failed: SSL error: unexpected eof while reading",
+        "connection failed: FATAL: the database system is starting up",
+        "failed to resolve host 'db': Temporary failure in name resolution",
+    ],
+)
+def test_a_connection_that_is_lost_is_made_again(journal, monkeypatch, text):
+    import psycopg
+
+    monkeypatch.setattr(module, "RETRY_INTERVAL", 0.01)
+    store = open_store(journal, "acme/x")
+    errors = [psycopg.OperationalError(text)]
+
+    def use():
+        if errors:
+            raise errors.pop()
+        return store.worker
+
+    assert store._perform(use) == store.worker
+    store.close()
+
+
 # Addresses and tables that cannot be used.
 
 
@@ -334,9 +359,9 @@ def test_a_character_that_text_cannot_have(both, server, client, journal):
     [
         ("postgresql://h/db", "postgresql://h/db", "postgresql://h/db", "replicate_map"),
         (
-            "postgres://u:p%40w@h:5/db?sslmode=require&schema=flux&password=x",
+            "postgres://u:p%40w@h:5/db?sslmode=require&schema=flux&password=x&sslpassword=y",
             "postgres://u@h:5/db?sslmode=require&schema=flux",
-            "postgres://u:p%40w@h:5/db?sslmode=require&password=x",
+            "postgres://u:p%40w@h:5/db?sslmode=require&password=x&sslpassword=y",
             "flux",
         ),
     ],

@@ -49,7 +49,18 @@ PARAMETERS: dict[str, Any] = {
 # transactions that were in each other's way.
 PASSING = ("08", "57P", "53300", "40")
 # What is in errors of connections that do not pass; they have no code.
-LASTING = ("authentication failed", "does not exist", "no pg_hba.conf entry", "invalid ", "SSL")
+LASTING = (
+    "authentication failed",
+    "certificate verify failed",
+    "does not exist",
+    "does not support SSL",
+    "invalid URI",
+    "invalid connection option",
+    "invalid port",
+    "invalid sslmode",
+    "no password supplied",
+    "no pg_hba.conf entry",
+)
 # Held while the tables are created: "rrs1".
 SETUP_LOCK = 0x72727331
 
@@ -141,7 +152,7 @@ class Address:
         others = urlencode([(name, value) for name, value in query if name != "schema"])
         self.connection: str = urlunsplit(parts._replace(query=others))
         """The address of the database, as `libpq` takes it."""
-        shown = [(name, value) for name, value in query if name != "password"]
+        shown = [(name, value) for name, value in query if "password" not in name]
         user, at, place = parts.netloc.rpartition("@")
         netloc = f"{user.partition(':')[0]}{at}{place}"
         self.shown: str = urlunsplit(parts._replace(netloc=netloc, query=urlencode(shown)))
