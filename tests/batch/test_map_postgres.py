@@ -15,9 +15,9 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs._batch import postgres as module
+from replicate_rs._batch.address import Address
 from replicate_rs._batch.connect import open_store
 from replicate_rs._batch.keys import read_input, target_digest
-from replicate_rs._batch.postgres import Address
 from replicate_rs._batch.rows import CREATED, HELD, NEW, UNCERTAIN
 from replicate_rs.batch import Journal
 from replicate_rs.batch.running import _without_password

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .postgres import Address, PostgresStore, is_address
+from .address import Address, is_address
+from .postgres import PostgresStore
 from .sqlite import SqliteStore
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from .intake import Intake
 from .leases import HEARTBEAT
 from .outcomes import Outcomes
 from .pace import Pace
+from .postgres import PostgresStore
 from .progress import State
 from .rows import AGAIN, CREATED, UNCERTAIN
 from .saving import Saver, place_of
@@ -66,10 +67,11 @@ class Runner:
         self._plan = plan
         self._tasks = Tasks()
         self._saver = None if plan.save_to is None else Saver(place_of(plan.save_to))
-        self._store = AsyncStore(open_store(plan.journal, plan.target.name))
+        store = open_store(plan.journal, plan.target.name)
+        self._store = AsyncStore(store)
         self._pace = (
-            SharedPace(plan.concurrency, plan.rate, self._store)
-            if self._store.store.is_remote
+            SharedPace(plan.concurrency, plan.rate, store, self._store)
+            if isinstance(store, PostgresStore)
             else Pace(plan.concurrency, plan.rate)
         )
         self._delivery = Delivery(self._store, handoff, self._tasks, is_ordered=plan.ordered)

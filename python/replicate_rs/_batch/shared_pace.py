@@ -12,6 +12,7 @@ from .pace import Pace
 
 if TYPE_CHECKING:
     from .async_store import AsyncStore
+    from .postgres import PostgresStore
     from .rate import CreateRate
 
 # Seconds for which turns are taken at once; at most, and while no limit is known, so many turns.
@@ -26,9 +27,12 @@ class SharedPace(Pace):
     then is counted there with the next ones.
     """
 
-    def __init__(self, concurrency: int, rate: float | None, store: AsyncStore) -> None:
+    def __init__(
+        self, concurrency: int, rate: float | None, store: PostgresStore, calls: AsyncStore
+    ) -> None:
         super().__init__(concurrency, rate)
         self._store = store
+        self._calls = calls
         # Turns that this worker has taken, by the monotonic clock.
         self._taken: deque[float] = deque()
         # What the journal does not know yet.
@@ -65,7 +69,7 @@ class SharedPace(Pace):
             first = shared.take(now, limit, count) - now + monotonic()
             return shared.rate, [first + at / limit for at in range(count)]
 
-        rate, turns = await self._store.call(self._store.store.share_rate, change)
+        rate, turns = await self._calls.call(self._store.share_rate, change)
         self._rate.rate = rate
         self._taken.extend(turns)
 

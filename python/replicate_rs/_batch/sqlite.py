@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from .keys import Input
+    from .rows import Outcome
 
 T = TypeVar("T")
 
@@ -64,6 +65,12 @@ _INSERT = (
     "INSERT INTO inputs (number, key, position, digest, input, status, worker, sent_at, attempts)"
     " VALUES (?, ?, ?, ?, ?, 'sending', ?, ?, 1)"
 )
+
+_FINISH = (
+    "UPDATE inputs SET status = ?, ended_at = ?, predict_time = ?, output = ?, error = ?,"
+    " files = ?, worker = NULL, sent_input = NULL WHERE number = ?"
+)
+_CREATE_AND_FINISH = _FINISH.replace("SET status", "SET prediction = ?, status")
 
 
 class SqliteStore(Store):
@@ -226,6 +233,30 @@ class SqliteStore(Store):
     def _last_number(self) -> int:
         (last,) = self._run("SELECT max(number) FROM inputs").fetchone()
         return last or 0
+
+    @operation
+    def write(
+        self,
+        created: Sequence[tuple[str, int]] = (),
+        outcomes: Sequence[Outcome] = (),
+        files: Sequence[tuple[str, int]] = (),
+    ) -> None:
+        """Write what happened since the last time, in one transaction."""
+        # Most predictions end within the request that creates them: one change of the row suffices.
+        ids = {number: id for id, number in created}
+        ended = [(ids.pop(each.number, None), *each[1:], each.number) for each in outcomes]
+        known = [each[1:] for each in ended if each[0] is None]
+        both = [each for each in ended if each[0] is not None] if known else ended
+        running = [(id, number) for number, id in ids.items()]
+        with self._transaction():
+            for statement, rows in (
+                ("UPDATE inputs SET status = 'running', prediction = ? WHERE number = ?", running),
+                (_CREATE_AND_FINISH, both),
+                (_FINISH, known),
+                ("UPDATE inputs SET files = ? WHERE number = ?", files),
+            ):
+                if rows:
+                    self._run_many(statement, rows)
 
     def close(self) -> None:
         """Close the connection."""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .keys import Input
-    from .rate import CreateRate
     from .rows import Outcome
 
     class Cursor(Protocol):
@@ -55,11 +54,6 @@ SEND_AGAIN = (
     " earlier_predictions = ?, prediction = NULL, ended_at = NULL, predict_time = NULL,"
     " output = NULL, error = NULL, files = NULL WHERE number = ?"
 )
-FINISH = (
-    "UPDATE inputs SET status = ?, ended_at = ?, predict_time = ?, output = ?, error = ?,"
-    " files = ?, worker = NULL, sent_input = NULL WHERE number = ?"
-)
-CREATE_AND_FINISH = FINISH.replace("SET status", "SET prediction = ?, status")
 
 S = TypeVar("S", bound="Store")
 P = ParamSpec("P")
@@ -149,17 +143,6 @@ class Store(ABC):
             expect_new: Whether probably nothing is known of any of them.
 
         """
-
-    def share_rate(self, change: Callable[[CreateRate, float], T]) -> T:
-        """Change the rate of creates of all workers together, and return the function's result.
-
-        Only a remote store has one.
-
-        Args:
-            change: Called with the rate and with the present time of its clock.
-
-        """
-        raise NotImplementedError
 
     @abstractmethod
     def close(self) -> None:
@@ -290,7 +273,7 @@ class Store(ABC):
             elif kind in (UNCERTAIN, CREATED):
                 self._run("UPDATE inputs SET worker = ? WHERE number = ?", (self.worker, number))
 
-    @operation
+    @abstractmethod
     def write(
         self,
         created: Sequence[tuple[str, int]] = (),
@@ -305,21 +288,6 @@ class Store(ABC):
             files: Saved files, as JSON, and the numbers of their inputs.
 
         """
-        # Most predictions end within the request that creates them: one change of the row suffices.
-        ids = {number: id for id, number in created}
-        ended = [(ids.pop(each.number, None), *each[1:], each.number) for each in outcomes]
-        known = [each[1:] for each in ended if each[0] is None]
-        both = [each for each in ended if each[0] is not None] if known else ended
-        running = [(id, number) for number, id in ids.items()]
-        with self._transaction():
-            for statement, rows in (
-                ("UPDATE inputs SET status = 'running', prediction = ? WHERE number = ?", running),
-                (CREATE_AND_FINISH, both),
-                (FINISH, known),
-                ("UPDATE inputs SET files = ? WHERE number = ?", files),
-            ):
-                if rows:
-                    self._run_many(statement, rows)
 
     @operation
     def set_sent_input(self, number: int, sent_input: str) -> None:

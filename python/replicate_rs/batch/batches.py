@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -22,7 +23,7 @@ WANTED = (
 )
 
 
-class Batch:
+class Batch(ABC):
     """A batch, its rows, and what it becomes."""
 
     # Whether it has columns, each of one type, and not only rows: they are there without rows, too.
@@ -32,9 +33,9 @@ class Batch:
         self.source: Source = source
         self.length: int = length
 
+    @abstractmethod
     def add(self, columns: list[Column]) -> Any:
         """Return the batch with columns added; the batch itself stays as it is."""
-        raise NotImplementedError
 
 
 def open_batch(batch: Any) -> Batch:
