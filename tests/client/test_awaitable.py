@@ -583,6 +583,22 @@ def test_what_another_reader_has_taken_is_not_mistaken_for_the_end(run):
         run(main())
 
 
+def answer_after(go_on):
+    """Answer a create once an event is set, and its cancel at once."""
+
+    def answer(seen):
+        if seen.path.endswith("/cancel"):
+            return reply(prediction("canceled"))
+
+        def later(_):
+            go_on.wait(MAX_WAIT)
+            return reply(prediction("starting"), 201)
+
+        return later
+
+    return answer
+
+
 @pytest.mark.parametrize("keeps_traceback", [False, True])
 def test_a_create_whose_task_is_cancelled_as_its_response_is_there_is_cancelled(keeps_traceback):
     """The task's exception holds the frames, and with them the call, for as long as it is kept."""
@@ -604,18 +620,7 @@ def test_a_create_whose_task_is_cancelled_as_its_response_is_there_is_cancelled(
             )
 
     go_on = threading.Event()
-
-    def answer(seen):
-        if seen.path.endswith("/cancel"):
-            return reply(prediction("canceled"))
-
-        def later(_):
-            go_on.wait(MAX_WAIT)
-            return reply(prediction("starting"), 201)
-
-        return later
-
-    with Wire(answer) as wire:
+    with Wire(answer_after(go_on)) as wire:
         client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)
         asyncio.run(main(client, wire))
 
@@ -637,18 +642,7 @@ def test_a_create_whose_coroutine_is_closed_is_cancelled_although_its_frames_are
         await asyncio.to_thread(wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes)
 
     go_on = threading.Event()
-
-    def answer(seen):
-        if seen.path.endswith("/cancel"):
-            return reply(prediction("canceled"))
-
-        def later(_):
-            go_on.wait(MAX_WAIT)
-            return reply(prediction("starting"), 201)
-
-        return later
-
-    with Wire(answer) as wire:
+    with Wire(answer_after(go_on)) as wire:
         client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)
         asyncio.run(main(client, wire))
     assert frames

@@ -287,12 +287,10 @@ class _Encoder:
         self._write(text.encode())
 
 
-class _Output(io.RawIOBase):
-    """A file whose errors are `FileError`, unlike those of the rows that are written to it."""
+class _Writer(io.RawIOBase):
+    """A file that is written, from its beginning to its end."""
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        self._file = file
-        self._name = name
+    def __init__(self) -> None:
         self._position = 0
 
     def writable(self) -> bool:
@@ -300,6 +298,15 @@ class _Output(io.RawIOBase):
 
     def tell(self) -> int:
         return self._position
+
+
+class _Output(_Writer):
+    """A file whose errors are `FileError`, unlike those of the rows that are written to it."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        super().__init__()
+        self._file = file
+        self._name = name
 
     def write(self, data: Any, /) -> int:
         with _translate_errors(self._name):
@@ -308,22 +315,16 @@ class _Output(io.RawIOBase):
         return size
 
 
-class _Compressed(io.RawIOBase):
+class _Compressed(_Writer):
     """A file of gzip's format, without a time.
 
     Unlike `GzipFile`, it writes nothing when it is closed after an error.
     """
 
     def __init__(self, file: _Output) -> None:
+        super().__init__()
         self._file = file
         self._compress = zlib.compressobj(wbits=GZIP)
-        self._position = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
 
     def write(self, data: Any, /) -> int:
         self._file.write(self._compress.compress(data))
