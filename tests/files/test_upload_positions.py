@@ -249,7 +249,7 @@ def unpacked_pipe(maker):
 
 ONCE = {
     "pipe": lambda m: m.pipe(DATA),
-    "pipe, as text": lambda m: io.TextIOWrapper(m.pipe(DATA[:128]), encoding="ascii"),
+    "pipe, as text": lambda m: m.open(io.TextIOWrapper, m.pipe(DATA[:128]), encoding="ascii"),
     "socket": lambda m: m.socket(DATA),
     "something with read": lambda m: OnlyRead(DATA[:100], DATA[100:]),
     "something that tells": lambda m: Telling(DATA[:100], DATA[100:]),
