@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from json import dumps, loads
+from json import loads
 from time import time
 from typing import TYPE_CHECKING, cast
 
 from .._base.session import Async
-from .._core import write_json
 from ..exceptions import FileError, ModelError, TooManyFailures
 from ..prediction import Prediction
 from .results import Result, to_paths
-from .rows import CREATED, Outcome
+from .rows import CREATED, Outcome, to_json
 
 if TYPE_CHECKING:
     from typing import Any
@@ -227,14 +226,6 @@ class Outcomes:
         for item in same:
             if item.index != result.index:
                 self._delivery.deliver(result.at(item.index))
-
-
-def to_json(value: object) -> str | None:
-    """Return a value as JSON; None for None."""
-    if value is None:
-        return None
-    plain = write_json(value)
-    return dumps(value) if plain is None else plain.decode()
 
 
 def _to_time(timestamp: str | None) -> datetime:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from json import dumps, loads
 from typing import TYPE_CHECKING, NamedTuple
 
+from .._core import write_json
+
 if TYPE_CHECKING:
     from .keys import Input
 
@@ -48,6 +50,18 @@ class Row(NamedTuple):
         if self.prediction is None:
             return self.earlier_predictions
         return dumps([*loads(self.earlier_predictions or "[]"), self.prediction])
+
+
+def to_json(value: object) -> str | None:
+    """Return a value as the JSON of a column; None for None.
+
+    Whatever an API answered is kept, also what a request may not have: NaN, and characters that
+    UTF-8 cannot encode.
+    """
+    if value is None:
+        return None
+    plain = write_json(value)
+    return dumps(value) if plain is None else plain.decode()
 
 
 class Outcome(NamedTuple):

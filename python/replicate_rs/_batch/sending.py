@@ -15,8 +15,7 @@ from ..prediction import Prediction, Predictions
 from ..run import MAX_FIRST_WAIT, create_prediction
 from .lookup import Lookup
 from .outage import PASSING, Outage
-from .outcomes import to_json
-from .rows import CREATED
+from .rows import CREATED, to_json
 
 if TYPE_CHECKING:
     from typing import Any

@@ -148,6 +148,19 @@ class Selection:
                     )
 
 
+def add_shared(item: Any, shared: Mapping[str, Any]) -> Any:
+    """Return an input, or a pair of a key and an input, with the inputs that all rows share.
+
+    A row's own value comes first.
+    """
+    if not shared:
+        return item
+    if isinstance(item, tuple):
+        key, value = cast("tuple[str, dict[str, Any]]", item)
+        return key, {**shared, **value}
+    return {**shared, **item}
+
+
 class TableInputs(Generic[R]):
     """The rows of a table as a model's inputs; each iteration reads them again."""
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .._base.checks import encodable, shown, wrong_type
-from .._batch.outcomes import to_json
+from .._batch.rows import to_json
 
 if TYPE_CHECKING:
     from .._batch.results import Result

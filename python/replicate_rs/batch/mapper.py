@@ -14,7 +14,7 @@ from .._base.checks import wrong_type
 from .._batch.map import Results
 from .._batch.plan import make_plan
 from .._batch.saving import check_place
-from .._batch.tables import Selection
+from .._batch.tables import Selection, add_shared
 from .._files.encode import to_plain
 from .._predictions.params import split_options
 from ..exceptions import MissingTokenError
@@ -239,19 +239,13 @@ class _Rows:
 
     def read(self) -> Generator[Any]:
         """Yield the inputs; what is wrong with the other rows becomes their outcome."""
-        shared = self._shared
         for place, item in enumerate(self._inputs.iterate(keep_errors=True)):
             if isinstance(item, Exception):
                 self._outcomes[place] = failed(item)
                 continue
             # Before the result can come.
             self._places.append(place)
-            if not shared:
-                yield item
-            elif isinstance(item, tuple):
-                yield item[0], {**shared, **item[1]}
-            else:
-                yield {**shared, **item}
+            yield add_shared(item, self._shared)
 
     def collect(self, results: Results[Any]) -> None:
         """Take the outcomes of the inputs from their results."""

@@ -18,7 +18,7 @@ from .._batch.connect import shown_journal
 from .._batch.journal import Journal
 from .._batch.table_sources import JsonStream
 from .._batch.table_values import to_file
-from .._batch.tables import TableInputs, read_inputs
+from .._batch.tables import TableInputs, add_shared, read_inputs
 from ..client import Replicate
 from ..exceptions import JournalError
 from .console import (
@@ -293,12 +293,8 @@ class _WithConstants:
         self._constants = constants
 
     def __iter__(self) -> Iterator[Any]:
-        constants = self._constants
         for item in self._table:
-            if isinstance(item, tuple):
-                yield item[0], {**constants, **item[1]}
-            else:
-                yield {**constants, **item}
+            yield add_shared(item, self._constants)
 
 
 def has_files(value: Any) -> bool:
