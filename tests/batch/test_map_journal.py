@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import time
 import pytest
 
 import replicate_rs as replicate
-from replicate_rs._batch import intake
+from replicate_rs._batch import intake, lookup
 from replicate_rs._batch.connect import open_store
 from replicate_rs._batch.keys import read_input, target_digest
 from replicate_rs._batch.rows import UNCERTAIN
@@ -421,3 +422,26 @@ def test_more_inputs_of_a_dead_process_than_may_run(both, client, server, path):
     thread.join(30)
     assert outputs(found) == [f"T{n}" for n in range(60)]
     assert server.creates == 60
+
+
+def test_a_prediction_that_only_looks_like_the_own_is_left_to_whose_it_is(server):
+    """Also where the other one is looked for a little later."""
+
+    async def main():
+        async with replicate.AsyncReplicate("r8_secret", base_url=server.base_url) as client:
+            prediction = await client.predictions.create(model="acme/shout", input={"text": "x"})
+
+            async def find_known(ids):
+                return set()
+
+            search = lookup.Lookup(client, ("acme/shout", None, None), find_known)
+            now = time.time()
+            more = asyncio.ensure_future(search.find({"text": "x", "seed": 3}, now))
+            before = len(server.requests)
+            while len(server.requests) == before:
+                await asyncio.sleep(0.01)
+            less = await search.find({"text": "x"}, now)
+            assert less.id == prediction.id
+            assert await more is None
+
+    asyncio.run(main())

@@ -103,7 +103,7 @@ class Lookup:
         try:
             while self._wanted:
                 begun_at = monotonic()
-                await self._read_list()
+                await self._read_list(begun_at)
                 for wanted in [*self._wanted]:
                     # Only a list that was asked for after `until` is certain to be complete.
                     if not wanted.answer.done() and begun_at >= wanted.until:
@@ -118,7 +118,7 @@ class Lookup:
         finally:
             self._task = None
 
-    async def _read_list(self) -> None:
+    async def _read_list(self, begun_at: float) -> None:
         oldest = min(each.sent_at for each in self._wanted) - CLOCK_DIFFERENCE
         candidates: list[Prediction[Async]] = []
         page: Any = await unchecked(Predictions[Async].list)(
@@ -133,7 +133,9 @@ class Lookup:
         known = await self._find_known([each.id for each in candidates]) | self._given
         candidates = [each for each in candidates if each.id not in known]
         for wanted, is_exact in self._in_order():
-            if wanted.answer.done():
+            # Until the end, one that only looks like it may be the very one of another request,
+            # which is looked for a little later.
+            if wanted.answer.done() or not (is_exact or begun_at >= wanted.until):
                 continue
             matching = [
                 each
