@@ -438,8 +438,7 @@ def test_a_prediction_that_only_looks_like_the_own_is_left_to_whose_it_is(server
             now = time.time()
             more = asyncio.ensure_future(search.find({"text": "x", "seed": 3}, now))
             before = len(server.requests)
-            while len(server.requests) == before:
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(until, lambda: len(server.requests) > before)
             less = await search.find({"text": "x"}, now)
             assert less.id == prediction.id
             assert await more is None
