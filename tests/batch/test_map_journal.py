@@ -15,6 +15,7 @@ import pytest
 import replicate_rs as replicate
 from replicate_rs._batch import intake, lookup
 from replicate_rs._batch.connect import open_store
+from replicate_rs._batch.delivery import Delivery
 from replicate_rs._batch.keys import read_input, target_digest
 from replicate_rs._batch.rows import UNCERTAIN
 from replicate_rs.batch import Journal
@@ -422,6 +423,23 @@ def test_more_inputs_of_a_dead_process_than_may_run(both, client, server, path):
     thread.join(30)
     assert outputs(found) == [f"T{n}" for n in range(60)]
     assert server.creates == 60
+
+
+def test_leaving_while_it_ends_by_itself_leaves_the_journal_in_order(
+    both, client, server, path, monkeypatch
+):
+    stop = Delivery.stop
+
+    def stop_as_the_caller_leaves(self):
+        stop(self)
+        self._tasks._main.cancel()
+
+    monkeypatch.setattr(Delivery, "stop", stop_as_the_caller_leaves)
+    results = client.map("acme/shout", texts(3), journal=path)
+    assert outputs(collect(both, results)) == ["T0", "T1", "T2"]
+    no_threads()
+    with Journal(path) as journal:
+        assert journal.summary().workers == 0
 
 
 def test_a_prediction_that_only_looks_like_the_own_is_left_to_whose_it_is(server):

@@ -134,7 +134,15 @@ class Runner:
             feed.close()
             if limit is not None:
                 limit.cancel()
-            await self._end()
+            await self._end_in_any_case()
+
+    async def _end_in_any_case(self) -> None:
+        """End the call, also if its caller leaves at this moment."""
+        ending = asyncio.ensure_future(self._end())
+        while not ending.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(ending)
+        ending.result()
 
     async def _end(self) -> None:
         """Stop what runs, and write what happened."""
