@@ -1,7 +1,10 @@
 """The local server's start and stop, and changes while it runs."""
 
+import contextlib
+import gc
 import socket
 import threading
+import warnings
 
 import pytest
 
@@ -97,6 +100,25 @@ def test_sockets_that_cannot_be_listened_on_are_refused_and_closed(count):
     with pytest.raises(ValueError, match="two listening sockets"):
         LocalReplicate().start(sockets)
     assert all(each.fileno() == -1 for each in sockets)
+
+
+def test_connections_accepted_just_before_the_stop_are_closed():
+    with contextlib.ExitStack() as connections, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", ResourceWarning)
+        for _ in range(3):
+            server = LocalReplicate().start()
+
+            def connect(port=server.port):
+                with contextlib.suppress(OSError):
+                    while True:
+                        connections.enter_context(socket.create_connection(("127.0.0.1", port)))
+
+            thread = threading.Thread(target=connect)
+            thread.start()
+            server.stop()
+            thread.join()
+        gc.collect()
+    assert [str(each.message) for each in warned] == []
 
 
 def test_a_server_that_dies_refuses_connections_and_calls(monkeypatch):

@@ -122,6 +122,7 @@ class ServerThread:
         )
         self._server = _UvicornServer(config, self._started)
         await self._server.serve(sockets=self._listeners)
+        await connections.close()
 
     def call(self, function: Callable[[], T]) -> T:
         """Call a function on the thread, and return its result.

@@ -45,6 +45,20 @@ class Connections:
 
         return Protocol
 
+    async def close(self) -> None:
+        """Close every connection, also one that was accepted just before the server stopped.
+
+        The listening sockets must be closed. asyncio hands an accepted socket to a task, and would
+        drop it open if its loop ended before that task began.
+        """
+        # The task begins, the protocol gets the connection, the task ends.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        for transport in list(self.transports.values()):
+            transport.abort()
+        # `abort` closes the socket in the loop's next round.
+        await asyncio.sleep(0)
+
 
 class TrafficMiddleware:
     """Passes requests to the application of their origin, with logging and faults.
