@@ -21,6 +21,9 @@ KILLS := 200
 ROWS := 5000
 , := ,
 
+# Compiled modules are kept, whatever the surroundings say: each process that tests start would compile them again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
