@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from replicate_rs._batch.rows import UNCERTAIN
 from replicate_rs.batch import Journal
 from replicate_rs.exceptions import JournalError, NotFoundError
 from support.conditions import until
-from support.journals import change, forget, rows
+from support.journals import change, execute, forget, rows, write_done
 from support.mapping import by_index, collect, no_threads, outputs, take, texts
 from support.postgres import PASSWORD
 
@@ -70,6 +71,42 @@ def test_many_done_inputs_with_a_small_concurrency(both, client, server, path):
     assert server.creates == 160
 
 
+@pytest.mark.parametrize(
+    "order", ["as before", "reversed", "mixed", "every third", "new in between"]
+)
+def test_thousands_of_done_inputs_come_in_any_order(both, client, server, path, order):
+    done = texts(3000)
+    write_done(path, "acme/shout", done)
+    inputs = {
+        "as before": done,
+        "reversed": done[::-1],
+        "mixed": random.Random(1).sample(done, 2500),
+        "every third": done[::3],
+        "new in between": [
+            {"text": f"new{n}"} if n % 1000 == 500 else each for n, each in enumerate(done)
+        ],
+    }[order]
+    results = collect(both, client.map("acme/shout", iter(inputs), journal=path, ordered=True))
+    assert [each.input for each in results] == inputs
+    assert [each.output for each in results] == [each["text"].upper() for each in inputs]
+    new = [each["text"].startswith("new") for each in inputs]
+    assert [each.from_journal for each in results] == [not each for each in new]
+    assert server.creates == sum(new)
+
+
+def test_a_late_input_holds_up_no_done_ones(both, client, server, path):
+    write_done(path, "acme/shout", texts(10))
+    go_on = threading.Event()
+
+    def inputs():
+        yield from texts(10)
+        go_on.wait(20)
+        yield {"text": "late"}
+
+    results = client.map("acme/shout", inputs(), journal=path)
+    assert len(take(both, results, 10, go_on.set)) == 10
+
+
 def test_failed_inputs_are_tried_again_if_asked(both, client, server, path):
     inputs = texts(3)
     (first, *_) = by_index(collect(both, client.map("acme/flaky", inputs, journal=path)))
@@ -101,7 +138,7 @@ def test_what_runs_is_waited_for(both, client, server, path):
     )
     no_threads()
     assert [each for (each,) in rows(path, "status")].count("running") == 3
-    assert {each for (each,) in rows(path, "worker")} == {None}
+    assert execute(path, "SELECT id FROM workers") == []
     server.gate.set()
     results = collect(both, client.map("acme/some", inputs, journal=path))
     assert [each.succeeded for each in results] == [True] * 8

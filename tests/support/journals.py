@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
+import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from replicate_rs._batch.connect import open_store
+from replicate_rs._batch.keys import Input, read_input, target_digest
+from replicate_rs._batch.rows import Outcome
 
 
 def execute(journal: Any, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
@@ -40,3 +46,27 @@ def forget(journal: Any, key: str | None = None) -> None:
         " predict_time = NULL, error = NULL, worker = 900" + (" WHERE key = ?" if key else ""),
         *([key] if key else []),
     )
+
+
+def write_done(journal: Any, model: str, inputs: list[dict[str, str]]) -> None:
+    """Make a journal of inputs that are done, each with its text in capitals as its output."""
+    store = open_store(journal if "://" in str(journal) else str(journal), model)
+    target = target_digest(model)
+    items = [read_input(each, index, target) for index, each in enumerate(inputs)]
+    claims = store.claim([each for each in items if isinstance(each, Input)])
+    store.write(
+        [(f"{claim.number:026}", claim.number) for claim in claims],
+        [
+            Outcome(
+                claim.number,
+                "succeeded",
+                time.time(),
+                0.1,
+                json.dumps(each["text"].upper()),
+                *[None] * 2,
+            )
+            for claim, each in zip(claims, inputs, strict=True)
+        ],
+    )
+    store.release([])
+    store.close()

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     class Feed(Protocol):
         """Reads inputs for an event loop."""
 
-        async def read(self, count: int) -> list[Prepared]:
-            """Wait for the next inputs, at most `count`; return none after the last one."""
+        async def read(self, count: int, patience: float = 0.0) -> list[Prepared]:
+            """Wait for the next inputs; return none after the last one.
+
+            Args:
+                count: How many, at most.
+                patience: Seconds for which more are waited for once there is one.
+
+            """
             ...
 
         def close(self) -> None:
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
 class ThreadFeed:
     """Reads an iterable on a thread of its own, since its next item may take long.
 
-    Items are handed over as they come: one that is late holds up none before it.
+    Items are handed over as they come: one that is late holds up none before it for long.
     """
 
     def __init__(
@@ -44,10 +50,12 @@ class ThreadFeed:
         self._read_item = read_item
         self._loop = loop
         self._changed = asyncio.Event()
-        # The state that both threads share.
+        # The state that both threads share. The thread takes the lock only to wait and to wake.
         self._condition = Condition()
         self._items: deque[Prepared] = deque()
-        self._wanted = 0
+        # How many items were asked for in all, and how many were handed over.
+        self._limit = 0
+        self._given = 0
         self._is_waiting = False
         self._is_closed = False
         self._has_ended = False
@@ -55,24 +63,27 @@ class ThreadFeed:
         # Nothing ends an iterator that blocks, so the thread must not hold up the program's end.
         Thread(target=self._run, name="replicate-inputs", daemon=True).start()
 
-    async def read(self, count: int) -> list[Prepared]:
-        """Wait for the next inputs, at most `count`; return none after the last one."""
-        while True:
-            with self._condition:
-                self._wanted = count
-                self._condition.notify()
-                if self._items:
-                    items = [self._items.popleft() for _ in range(min(len(self._items), count))]
-                    # The rest of what was asked for is read until the next call.
-                    self._wanted -= len(items)
-                    return items
-                if self._error is not None:
-                    raise self._error
-                if self._has_ended:
-                    return []
-                self._is_waiting = True
-                self._changed.clear()
+    async def read(self, count: int, patience: float = 0.0) -> list[Prepared]:
+        """Wait for the next inputs; return none after the last one."""
+        with self._condition:
+            # What is not taken now is read until the next call.
+            self._limit = self._given + count
+            self._condition.notify()
+            self._changed.clear()
+            # In this order: the thread adds an item, then looks whether it is waited for.
+            self._is_waiting = True
+            if self._items or self._has_ended:
+                self._is_waiting = False
+        while not self._items and not self._has_ended:
             await self._changed.wait()
+            self._changed.clear()
+        if patience and len(self._items) < count and not self._has_ended:
+            await asyncio.sleep(patience)
+        items = [self._items.popleft() for _ in range(min(len(self._items), count))]
+        if not items and self._error is not None:
+            raise self._error
+        self._given += len(items)
+        return items
 
     def close(self) -> None:
         """Read no more."""
@@ -85,9 +96,11 @@ class ThreadFeed:
             iterator = iter(self._inputs)
             try:
                 index = 0
-                while self._may_read():
-                    self._put(self._read_item(next(iterator), index))
+                while self._may_read(index):
+                    self._items.append(self._read_item(next(iterator), index))
                     index += 1
+                    if self._is_waiting:
+                        self._wake()
             except StopIteration:
                 pass
             finally:
@@ -97,30 +110,27 @@ class ThreadFeed:
                     close()
         except BaseException as error:  # noqa: BLE001 - raised to the caller
             self._error = error
-        with self._condition:
-            self._has_ended = True
-            self._wake()
+        self._has_ended = True
+        self._wake()
 
-    def _may_read(self) -> bool:
-        """Wait until an input is wanted; return False when none will be."""
+    def _may_read(self, count: int) -> bool:
+        """Wait until more than `count` inputs are wanted; return False when none will be."""
+        if count < self._limit:
+            return not self._is_closed
         with self._condition:
-            while len(self._items) >= self._wanted and not self._is_closed:
+            while count >= self._limit and not self._is_closed:
                 self._condition.wait()
             return not self._is_closed
 
-    def _put(self, item: Prepared) -> None:
-        with self._condition:
-            self._items.append(item)
-            self._wake()
-
     def _wake(self) -> None:
-        if self._is_waiting:
-            self._is_waiting = False
-            try:
-                self._loop.call_soon_threadsafe(self._changed.set)
-            except RuntimeError:
-                # The loop was closed.
-                self._is_closed = True
+        with self._condition:
+            if self._is_waiting:
+                self._is_waiting = False
+                try:
+                    self._loop.call_soon_threadsafe(self._changed.set)
+                except RuntimeError:
+                    # The loop was closed.
+                    self._is_closed = True
 
 
 class AsyncFeed:
@@ -136,15 +146,21 @@ class AsyncFeed:
         self._index = 0
         self._inputs: AsyncIterator[Any] = aiter(inputs)
         self._home = home
-        self._next: asyncio.Future[Any] | None = None
+        # What follows belongs to the caller's loop.
+        self._items: deque[Any] = deque()
+        self._wanted = 0
+        self._reader: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._has_ended = False
+        self._error: BaseException | None = None
 
-    async def read(self, count: int) -> list[Prepared]:
-        """Wait for the next inputs, at most `count`; return none after the last one."""
+    async def read(self, count: int, patience: float = 0.0) -> list[Prepared]:
+        """Wait for the next inputs; return none after the last one."""
         if asyncio.get_running_loop() is self._home:
-            items = await self._read(count)
+            items = await self._read(count, patience)
         else:
             items = await asyncio.wrap_future(
-                asyncio.run_coroutine_threadsafe(self._read(count), self._home)
+                asyncio.run_coroutine_threadsafe(self._read(count, patience), self._home)
             )
         # Files among the inputs are read.
         return await asyncio.to_thread(self._convert, items)
@@ -153,30 +169,35 @@ class AsyncFeed:
         first, self._index = self._index, self._index + len(items)
         return [self._read_item(item, index) for index, item in enumerate(items, first)]
 
-    async def _read(self, count: int) -> list[Any]:
-        items: list[Any] = []
-        while len(items) < count:
-            if self._next is None:
-                self._next = asyncio.ensure_future(self._get_next())
-            # An item that is late does not hold up those before it.
-            await asyncio.wait([self._next], timeout=0 if items else None)
-            if not self._next.done():
-                break
-            done, self._next = self._next, None
-            try:
-                items.append(done.result())
-            except StopAsyncIteration:
-                self._next = done
-                break
-            except BaseException:
-                if not items:
-                    raise
-                self._next = done
-                break
+    async def _read(self, count: int, patience: float) -> list[Any]:
+        # What is not taken now is read until the next call.
+        self._wanted = count
+        if self._reader is None or (self._reader.done() and not self._has_ended):
+            self._reader = asyncio.create_task(self._fill())
+        while not self._items and not self._reader.done():
+            self._changed.clear()
+            await self._changed.wait()
+        # An item that is late does not hold up those before it.
+        if patience:
+            await asyncio.wait([self._reader], timeout=patience)
+        items = [self._items.popleft() for _ in range(min(len(self._items), count))]
+        if not items and self._error is not None:
+            raise self._error
+        self._wanted -= len(items)
         return items
 
-    async def _get_next(self) -> Any:
-        return await anext(self._inputs)
+    async def _fill(self) -> None:
+        """Read what is wanted."""
+        try:
+            while len(self._items) < self._wanted:
+                self._items.append(await anext(self._inputs))
+                self._changed.set()
+        except StopAsyncIteration:
+            self._has_ended = True
+        except BaseException as error:  # noqa: BLE001 - raised to the caller
+            self._has_ended, self._error = True, error
+        finally:
+            self._changed.set()
 
     def close(self) -> None:
         """Read no more."""
@@ -188,12 +209,9 @@ class AsyncFeed:
             ending.close()
 
     async def _end(self) -> None:
-        if self._next is not None:
-            self._next.cancel()
-            await asyncio.wait([self._next])
-            if not self._next.cancelled():
-                # Nobody asks for it any more, and asyncio would report an error in it.
-                self._next.exception()
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
         # Another iterator is the caller's, a generator is not.
         if isinstance(self._inputs, AsyncGenerator):
             await self._inputs.aclose()  # pyright: ignore[reportUnknownMemberType] - the caller's

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .job import Job
 from .keys import BadInput
+from .known import KnownRows
 from .plan import AHEAD
 from .rows import CONFLICT, CREATED, DONE, HELD, NEW, UNCERTAIN
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # Inputs that are claimed at once, and inputs that are looked up at once while they are done.
 CLAIMED = 64
 SKIPPED = 900
+# Seconds in which the latter are collected: a look-up costs as much as many inputs.
+COLLECT_TIME = 0.005
 # Seconds in which the inputs that are claimed at once are sent.
 CLAIM_TIME = 0.1
 # Seconds between two looks at inputs that other processes have.
@@ -73,6 +76,7 @@ class Intake:
         self._pending: deque[Input] = deque()
         # Whether the journal may know the next inputs, so that many are looked up at once.
         self._is_skipping = False
+        self._known = KnownRows(store)
         # Whether the last inputs that were claimed were not in the journal.
         self._expects_new = True
         self._has_turn = False
@@ -134,7 +138,11 @@ class Intake:
         # more than are sent soon.
         count = int(max(min(CLAIMED, room - self._outstanding, self._pace.limit * CLAIM_TIME), 1))
         if not self._pending:
-            items = await feed.read(SKIPPED if self._is_skipping else count)
+            items = (
+                await feed.read(SKIPPED, COLLECT_TIME)
+                if self._is_skipping
+                else await feed.read(count)
+            )
             if not items:
                 self._has_all = True
                 return
@@ -168,7 +176,7 @@ class Intake:
 
     async def _skip_done(self) -> None:
         """Give the results of inputs that are done, as the journal says."""
-        rows = await self._store.call(self._store.store.rows, [each.key for each in self._pending])
+        rows = await self._known.find([each.key for each in self._pending])
         self._is_skipping = bool(rows)
         retries = self._plan.retry_failed
         left: deque[Input] = deque()

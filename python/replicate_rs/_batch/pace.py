@@ -80,12 +80,13 @@ class Pace:
 
     async def wait_turn(self) -> None:
         """Wait until a create may be sent, first come, first served."""
-        rate = self._rate
-        if rate.rate is None and self._allowed is None and rate.paused_until <= monotonic():
-            return
-        if not self._turns.locked() and self._is_due():
-            rate.take(monotonic(), self.limit)
-            return
+        rate, now = self._rate, monotonic()
+        if now >= rate.paused_until:
+            if rate.rate is None and self._allowed is None:
+                return
+            if now >= rate.next_at - BURST and not self._turns.locked():
+                rate.take(now, self.limit)
+                return
         async with self._turns:
             # A refusal meanwhile may move it.
             while not self._is_due():  # noqa: ASYNC110 - of time itself

@@ -88,7 +88,6 @@ CREATE TABLE inputs (
     error TEXT,
     files TEXT
 ) WITH (fillfactor = 70);
-CREATE INDEX open_inputs ON inputs (status) WHERE status IN ('waiting', 'sending', 'running');
 CREATE INDEX predictions ON inputs (prediction) WHERE status = 'running';
 CREATE TABLE pace (state TEXT NOT NULL);
 """

@@ -8,6 +8,8 @@ from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._files.output import wrap_files
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -129,8 +131,6 @@ class Result:
         if type(self._output) is _Json:
             self._output = loads(self._output)
         if self._session is not None:
-            from .._files.output import wrap_files
-
             self._output = wrap_files(self._output, self._session)
             self._session = None
         return self._output

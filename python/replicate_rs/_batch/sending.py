@@ -11,6 +11,7 @@ from .._files.inputs import encode_input
 from .._files.upload import DataURIs
 from .._predictions.polling import Poller
 from ..exceptions import RateLimitError
+from ..identifier import resolve
 from ..prediction import Prediction, Predictions
 from ..run import MAX_FIRST_WAIT, create_prediction
 from .lookup import Lookup
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._base.resource import Resource
+    from ..identifier import Ref
     from .async_store import AsyncStore
     from .delivery import Delivery
     from .job import Job
@@ -49,6 +51,8 @@ class Sender:
         self._delivery = delivery
         target = plan.target
         model = None if target.model is None else target.model.partition(":")[0]
+        # Parsed once, and not for each create.
+        self._ref: Ref = target.version or ("" if model is None else resolve(model))
         self._lookup = Lookup(client, (model, target.version, target.deployment), self._find_known)
         self.outage: Outage = Outage()
         self.unsent: set[int] = set()
@@ -115,9 +119,8 @@ class Sender:
                 **self._options,
             )
             return cast("Prediction[Async]", prediction)
-        ref = target.version or target.model or ""
         return await create_prediction(
-            self._creator, ref, sent, self._options, cancel_on_exit=cancels
+            self._creator, self._ref, sent, self._options, cancel_on_exit=cancels
         )
 
     async def find_lost(self, job: Job, sent: object, sent_at: float) -> None:

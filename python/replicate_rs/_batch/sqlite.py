@@ -58,7 +58,6 @@ CREATE TABLE inputs (
     error TEXT,
     files TEXT
 );
-CREATE INDEX open_inputs ON inputs (status) WHERE status IN ('waiting', 'sending', 'running');
 """
 
 _INSERT = (

@@ -318,11 +318,7 @@ class Store(ABC):
                     " WHERE number = ? AND worker = ? AND status = 'sending'",
                     [(number, self.worker) for number in unsent],
                 )
-            self._run(
-                "UPDATE inputs SET worker = NULL WHERE worker = ?"
-                " AND status IN ('waiting', 'sending', 'running')",
-                (self.worker,),
-            )
+            # What it had is anyone's now.
             self._run("DELETE FROM workers WHERE id = ?", (self.worker,))
 
     @operation
@@ -346,16 +342,17 @@ class Store(ABC):
         No transaction is open in between: it would keep SQLite's log from being emptied.
         """
         last = 0
-        while rows := self._read_page(where, last):
-            yield from map(Row._make, rows)
-            last = rows[-1][0]
+        while rows := self.read_page(last, where):
+            yield from rows
+            last = rows[-1].number
 
     @operation
-    def _read_page(self, where: str, last: int) -> list[Any]:
+    def read_page(self, last: int, where: str = "TRUE") -> list[Row]:
+        """Return the next rows after a number, in the order in which they were claimed."""
         statement = (
             f"SELECT {COLUMNS} FROM inputs WHERE number > ? AND {where} ORDER BY number LIMIT 1000"  # noqa: S608 - a constant
         )
-        return self._run(statement, (last,)).fetchall()
+        return [*map(Row._make, self._run(statement, (last,)).fetchall())]
 
     @operation
     def count(self) -> list[tuple[str, int, float, int]]:
