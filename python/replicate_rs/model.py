@@ -13,7 +13,7 @@ from .exceptions import ReplicateException
 from .identifier import owner_and_name
 from .pagination import page_of
 from .prediction import Prediction, Predictions
-from .version import Version, Versions, VersionsOfModel
+from .version import Version, Versions, VersionsOfModel, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +83,11 @@ class Model(Record[M]):
             # Kept, so that what a test replaces stays replaced.
             self._versions = VersionsOfModel[M](self._session, self._mode).of(name)
         return self._versions
+
+    def _repr_html_(self) -> str:
+        from ._notebook.records import model
+
+        return model(self, self.latest_version, schema_of)
 
     @operation
     async def reload(self, **options: Unpack[Options]) -> None:

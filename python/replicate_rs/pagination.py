@@ -172,6 +172,11 @@ class Page(ModelMethods, Generic[T]):
     def __repr__(self) -> str:
         return f"Page(results={self.results!r}, next={self.next!r}, previous={self.previous!r})"
 
+    def _repr_html_(self) -> str:
+        from ._notebook.records import page
+
+        return page(self.results, self.next)
+
     def auto(self) -> Items[T]:
         """Return the items of this page and all that follow, for ``for`` and for ``async for``.
 

@@ -68,6 +68,9 @@ class Prediction(Job[M]):
         """Return every file of `output`, at any depth, in order; none if there is no output yet."""
         return _files(self.output, self._session)
 
+    def _find_files(self) -> list[FileOutput[M]]:
+        return self.files()
+
     @streaming
     def stream(
         self,

@@ -48,6 +48,11 @@ class Version(Record[M]):
             and _output_of(self.openapi_schema or {}).get("x-cog-array-display") == "concatenate"
         )
 
+    def _repr_html_(self) -> str:
+        from ._notebook.records import version
+
+        return version(self, schema_of)
+
 
 # Schemas that older versions of Cog wrote do not mark lists that grow.
 _FIRST_WITH_ARRAY_TYPES = (0, 3, 9)

@@ -26,7 +26,6 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from replicate_rs import FileOutput, Replicate, exceptions
-from replicate_rs._files.interop import to_html
 from replicate_rs._files.reader import FileReader
 from support.hosts import CONTENT, Host
 from support.wire import Wire, reply
@@ -242,34 +241,6 @@ def test_a_copy_that_failed_is_not_taken_for_one(client):
             os.fspath(output)
         host._cuts.clear()
         assert Path(output).read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize(
-    ("url", "html"),
-    [
-        ("https://x.test/a.png?s=1&t=2", '<img src="https://x.test/a.png?s=1&amp;t=2">'),
-        ("https://x.test/a.webp", '<img src="https://x.test/a.webp">'),
-        ("https://x.test/a.mp4", '<video controls src="https://x.test/a.mp4"></video>'),
-        ("https://x.test/a.mp3", '<audio controls src="https://x.test/a.mp3"></audio>'),
-        ("data:image/png;base64,AAAA", '<img src="data:image/png;base64,AAAA">'),
-        (
-            'https://x.test/"><script>.png',
-            '<img src="https://x.test/&quot;&gt;&lt;script&gt;.png">',
-        ),
-        ("https://x.test/a.tar", None),
-        ("https://x.test/a", None),
-    ],
-)
-def test_a_notebook_shows_it(client, url, html):
-    output = FileOutput(url, client)
-    expected = {"text/plain": repr(output)}
-    assert output._repr_mimebundle_() == (
-        expected if html is None else {**expected, "text/html": html}
-    )
-
-
-def test_what_its_host_says_decides_what_a_notebook_shows(client):
-    assert to_html("https://x.test/a", "Image/PNG") == '<img src="https://x.test/a">'
 
 
 def test_it_is_written_as_its_url(client):

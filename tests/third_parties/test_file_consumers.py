@@ -232,7 +232,7 @@ def test_notebooks_show_it(output_file):
     from IPython.core.formatters import DisplayFormatter
 
     formatted, _ = DisplayFormatter().format(output)
-    assert formatted["text/html"] == f'<img src="{output.url}">'
+    assert f'src="data:image/png;base64,{encoded}"' in formatted["text/html"]
 
 
 def test_gradio_takes_it(output_file, monkeypatch):

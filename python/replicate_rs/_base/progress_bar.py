@@ -1,4 +1,4 @@
-"""Progress bars: those of tqdm where it is installed, else a line on a terminal.
+"""Progress bars: those of tqdm where it is installed, else HTML in notebooks, a line on terminals.
 
 This module is imported by the first call with ``progress=True``, and imports tqdm then.
 """
@@ -127,6 +127,8 @@ class ProgressBar:
 
 def open_display(bar: ProgressBar) -> Display | None:
     """Return where a bar is drawn; None for nowhere."""
+    if is_notebook_without_widgets():
+        return NotebookBar()
     stream: TextIO | None = sys.stderr
     # `pythonw` has no stderr.
     if stream is None:
@@ -222,6 +224,62 @@ class Line:
         if self._width:
             self._stream.write("\n")
             self._stream.flush()
+
+
+def is_notebook_without_widgets() -> bool:
+    """Return whether this is a notebook in which tqdm cannot draw a bar."""
+    get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    # IPython's shell in a terminal has no kernel.
+    if get_shell is None or getattr(get_shell(), "kernel", None) is None:
+        return False
+    from importlib.util import find_spec
+
+    # Without ipywidgets tqdm warns, and writes lines of text.
+    return find_spec("tqdm") is None or find_spec("ipywidgets") is None
+
+
+class NotebookBar:
+    """An element of HTML that is replaced a few times a second; needs no other package."""
+
+    interval: float = INTERVAL
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def draw(self, bar: ProgressBar) -> None:
+        """Draw the bar's present state."""
+        from importlib import import_module
+
+        # Not imported by name: its types are unknown, and it need not be installed.
+        display: Any = import_module("IPython.display").display
+        state = NotebookState(bar)
+        if self._handle is None:
+            self._handle = display(state, display_id=True)
+        else:
+            self._handle.update(state)
+
+    def close(self, bar: ProgressBar) -> None:
+        """Draw the last state, and leave it."""
+        self.draw(bar)
+
+
+class NotebookState:
+    """A bar's present state, as a notebook shows it."""
+
+    def __init__(self, bar: ProgressBar) -> None:
+        self._text = describe(bar)
+        # Without a value, browsers draw a bar that moves.
+        self._value = f' value="{bar.done:g}" max="{bar.total:g}"' if bar.total else ""
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return (
+            f'<progress{self._value} style="vertical-align:middle"></progress> {escape(self._text)}'
+        )
+
+    def __repr__(self) -> str:
+        return self._text
 
 
 def describe(bar: ProgressBar) -> str:

@@ -147,6 +147,11 @@ class Journal:
     ) -> None:
         self.close()
 
+    def _repr_html_(self) -> str:
+        from .._notebook.batch import journal
+
+        return journal(self)
+
     def __repr__(self) -> str:
         return f"Journal({self.path!r})"
 

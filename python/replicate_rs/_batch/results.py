@@ -158,6 +158,11 @@ class Result:
             "ended_at": None if self.ended_at is None else self.ended_at.isoformat(),
         }
 
+    def _repr_html_(self) -> str:
+        from .._notebook.batch import result
+
+        return result(self)
+
     def __repr__(self) -> str:
         return (
             f"Result(key={self.key!r}, index={self.index}, status={self.status!r},"

@@ -1,4 +1,4 @@
-"""How other libraries see an output file: as its URL, in text, JSON, pydantic and notebooks."""
+"""How other libraries see an output file: as its URL, in text, JSON and pydantic."""
 
 from __future__ import annotations
 
@@ -8,12 +8,6 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, NoReturn
 
-# HTML elements by the beginning of a media type.
-ELEMENTS = {
-    "image/": '<img src="{}">',
-    "audio/": '<audio controls src="{}"></audio>',
-    "video/": '<video controls src="{}"></video>',
-}
 # Characters with a meaning in HTML, percent-encoded.
 URL_ESCAPES = str.maketrans({'"': "%22", "'": "%27", "<": "%3C", ">": "%3E"})
 
@@ -25,11 +19,6 @@ class URLText:
 
     if TYPE_CHECKING:
         url: str
-
-        @property
-        def content_type(self) -> str | None:
-            """The media type."""
-            ...
 
     @property
     def __url__(self) -> str:
@@ -55,12 +44,6 @@ class URLText:
                 " gives its content"
             )
         return text in self.url
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002 - IPython's
-        """Show images, audio and video in notebooks, by their URL."""
-        bundle = {"text/plain": repr(self)}
-        html = to_html(self.url, self.content_type)
-        return bundle if html is None else {**bundle, "text/html": html}
 
     def tolist(self) -> str:
         """Return the URL.
@@ -107,16 +90,6 @@ def _as_str(when_used: Any) -> Any:
     return core_schema.plain_serializer_function_ser_schema(
         str, return_schema=core_schema.str_schema(), when_used=when_used
     )
-
-
-def to_html(url: str, content_type: str | None) -> str | None:
-    """Return the HTML element that shows a file, or None for other media types."""
-    from html import escape
-
-    for media_type, element in ELEMENTS.items():
-        if (content_type or "").lower().startswith(media_type):
-            return element.format(escape(url))
-    return None
 
 
 def register_with_fastapi(modules: dict[str, Any], kind: type) -> None:

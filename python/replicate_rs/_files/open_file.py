@@ -24,6 +24,8 @@ class FileMetadata:
     size: int | None = None
     disposition: str | None = None
     copy: Path | None = None
+    # The content, once a notebook has shown the file.
+    preview: bytes | None = None
 
     def update(self, info: FileInfo | None) -> None:
         """Take over what a response says, if there was one."""

@@ -329,6 +329,11 @@ class FileOutput(OpenFile[M], URLText):
         url = self.url if len(self.url) <= MAX_URL else f"{self.url[: MAX_URL // 2]}…"
         return f"FileOutput({without_credentials(url)!r})"
 
+    def _repr_html_(self) -> str:
+        from .._notebook.files import to_html
+
+        return to_html([self])
+
     def __eq__(self, other: object) -> bool:
         return self.url == other.url if isinstance(other, FileOutput) else NotImplemented
 
@@ -422,5 +427,10 @@ def wrap_files(value: object, session: Session) -> Any:
         return {key: wrap_files(each, session) for key, each in value.items()}
     return value
 
+
+if "IPython" in modules:
+    from .._notebook.lists import register
+
+    register(modules["IPython"])
 
 defer_annotations(globals())

@@ -9,6 +9,7 @@ from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import Expect
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, ClassVar, Final, Literal, Unpack
 
     from .._base.resource import Options
@@ -76,6 +77,15 @@ class Job(Record[M]):
         from .progress import Progress
 
         return Progress.parse(self.logs)
+
+    def _repr_html_(self) -> str:
+        from .._notebook.records import job
+
+        return job(self, self._find_files())
+
+    def _find_files(self) -> Sequence[Any]:
+        """Return the files in `output` that a notebook shows."""
+        return ()
 
     @operation
     async def reload(self, **options: Unpack[Options]) -> None:

@@ -1,0 +1,1 @@
+"""What notebooks show of records and files: HTML, made when it is asked for."""

@@ -1,0 +1,74 @@
+"""Values of inputs and outputs: text, JSON, and files among them."""
+
+from __future__ import annotations
+
+from json import dumps
+from re import IGNORECASE, search
+from typing import TYPE_CHECKING
+
+from .._base.progress_bar import format_bytes
+from .._base.record import shortened
+from .._base.typing import is_array
+from .._files.urls import without_credentials
+from .html import cell, escape, link, table, text_block
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+# Names of inputs whose text is not shown, since notebooks are saved and passed on. A "max_tokens"
+# is a number.
+SECRET = r"(^|_)token$|secret|password|api_?key|credential|authorization"  # noqa: S105 - a pattern
+HIDDEN = "(hidden)"
+MAX_LINK = 80
+
+
+def inputs_table(inputs: Mapping[str, Any]) -> str:
+    """Return a table of inputs and their values."""
+    rows = [
+        (f"<code>{cell(str(name))}</code>", to_cell(hide(str(name), value)))
+        for name, value in inputs.items()
+    ]
+    return table(rows) if rows else ""
+
+
+def hide(name: str, value: object) -> object:
+    """Return the value of an input, or what is shown instead if it may be a secret."""
+    if isinstance(value, str) and value and search(SECRET, name, IGNORECASE):
+        return HIDDEN
+    return value
+
+
+def to_cell(value: object) -> str:
+    """Return a value for a cell of a table."""
+    if not isinstance(value, str):
+        return cell(shortened(value))
+    if value[:5].lower() == "data:":
+        return escape(describe_data_uri(value))
+    if value.startswith(("https://", "http://")) and not any(each.isspace() for each in value):
+        url = without_credentials(value)
+        return link(url, url if len(url) <= MAX_LINK else f"{url[:MAX_LINK]}…")
+    return cell(value)
+
+
+def to_block(value: object) -> str:
+    """Return a whole output as HTML."""
+    if isinstance(value, str):
+        return text_block(value)
+    if is_array(value) and value and all(isinstance(each, str) for each in value):
+        texts: list[str] = list(value)
+        # Parts of a text have spaces at their ends; without a schema nothing else tells them from
+        # a list of texts.
+        if any(each[:1].isspace() or each[-1:].isspace() for each in texts):
+            return text_block("".join(texts))
+    try:
+        text = dumps(value, ensure_ascii=False, indent=2)
+    except (TypeError, ValueError, RecursionError):
+        text = shortened(value)
+    return text_block(text)
+
+
+def describe_data_uri(uri: str) -> str:
+    """Return the media type of a `data:` URI, and its length."""
+    head, _, content = uri.partition(",")
+    return f"{head[:60]}, {format_bytes(len(content))}"
