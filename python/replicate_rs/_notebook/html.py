@@ -20,7 +20,7 @@ MAX_CELL = 300
 
 CELL = (
     "text-align:left;vertical-align:top;padding:2px 8px;border-bottom:1px solid"
-    " rgba(128,128,128,.3);overflow-wrap:anywhere"
+    " rgba(128,128,128,.3);overflow-wrap:break-word"
 )
 FAINT = "opacity:.7"
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from .._base.record import Record, shortened
 from .._base.typing import is_array, is_object
+from .._files.names import get_file_name
+from .._files.urls import is_file_url, without_credentials
 from .files import to_html
 from .html import cell, cut, details, escape, link, note, table, text_block, title
 from .schema import inputs_of_schema
@@ -30,6 +32,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "Training": ("id", "model", "status", "created_at"),
     "Version": ("id", "created_at", "cog_version"),
 }
+# Files of an output in a table.
+MAX_FILES = 4
 # Columns of other records.
 MAX_COLUMNS = 5
 
@@ -128,7 +132,24 @@ def _field(record: Any, name: str) -> str:
     if value is None:
         return ""
     if name == "output":
-        # A list is often one file, or the parts of a text.
-        value = value[0] if is_array(value) and len(value) == 1 else value
-        return to_cell(value) if isinstance(value, str) else cell(cut(shortened(value), MAX_OUTPUT))
+        return _output(value)
+    if name.endswith("_at") and isinstance(value, str):
+        return cell(value[:19].replace("T", " "))
     return to_cell(value)
+
+
+def _output(value: Any) -> str:
+    """Return an output for a cell of a table; files as links with their names."""
+    items: list[Any] = value if is_array(value) else [value]
+    urls = [each for each in items if isinstance(each, str) and is_file_url(each)]
+    if urls and len(urls) == len(items):
+        links = [
+            to_cell(url)
+            if url[:5].lower() == "data:"
+            else link(without_credentials(url), get_file_name(url))
+            for url in urls[:MAX_FILES]
+        ]
+        more = ["…"] if len(urls) > MAX_FILES else []
+        return ", ".join(links + more)
+    text = items[0] if len(items) == 1 and isinstance(items[0], str) else shortened(value)
+    return cell(cut(text, MAX_OUTPUT))
