@@ -22,6 +22,7 @@ folder = TemporaryDirectory(prefix="pictures-")
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 STEPS = 8
+COLORS = 12
 # The colors of three points between which a picture's colors change.
 PALETTES = ((0.0, 0.33, 0.67), (0.0, 0.1, 0.2), (0.3, 0.2, 0.2), (0.8, 0.9, 0.3))
 
@@ -91,6 +92,8 @@ def paint(style: str, digest: bytes, x: float, y: float) -> bytes:
             + math.sin(scale * (y * math.sin(twist) + x * math.cos(shift)))
             + math.sin(scale * math.hypot(x, y) * 2)
         ) / 3
+    # Few colors, so that the pictures are small files.
+    value = round(value * COLORS) / COLORS
     palette = PALETTES[digest[5] % len(PALETTES)]
     return bytes(
         round(127 + 127 * math.cos(2 * math.pi * (value / 2 + shift + phase))) for phase in palette

@@ -177,6 +177,11 @@ class Page(ModelMethods, Generic[T]):
 
         return page(self.results, self.next)
 
+    def _repr_pretty_(self, printer: Any, _is_cycle: bool) -> None:
+        from ._notebook.plain import page
+
+        printer.text(page(self.results, self.next, self.previous))
+
     def auto(self) -> Items[T]:
         """Return the items of this page and all that follow, for ``for`` and for ``async for``.
 

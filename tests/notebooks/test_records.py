@@ -120,12 +120,32 @@ def test_a_training_is_shown_like_a_prediction():
         ("max_tokens", 123, False),
         ("token_count", "123", False),
         ("prompt", "123", False),
+        ("settings", {"api_key": "123"}, True),
     ],
 )
 def test_inputs_that_may_be_secret_are_hidden(name, value, is_hidden):
     html = Prediction(id="p1", status="starting", input={name: value})._repr_html_()
     assert ("(hidden)" in html) == is_hidden
     assert ("123" in html) != is_hidden
+
+
+def test_the_text_beside_the_html_has_no_secrets():
+    pretty = pytest.importorskip("IPython.lib.pretty")
+    prediction = Prediction(
+        id="p1",
+        status="starting",
+        input={"hf_token": "hush", "prompt": "a crab"},
+        webhook="https://hooks.test/?key=hush",
+        urls={"get": "https://api.test/p1", "stream": "https://stream.test/hush"},
+    )
+    for value in (prediction, [prediction], Page([prediction])):
+        text = pretty.pretty(value)
+        assert "hush" not in text
+        assert "a crab" in text
+        assert "https://api.test/p1" in text
+    without = Prediction(id="p1", status="starting", input={"prompt": "a crab"})
+    assert pretty.pretty(without) == repr(without)
+    assert pretty.pretty(Page([without, "text"])) == repr(Page([without, "text"]))
 
 
 def test_a_model_shows_its_inputs_as_a_table():

@@ -18,10 +18,7 @@ MAX_TEXT = 20_000
 # Characters of a value in a table.
 MAX_CELL = 300
 
-CELL = (
-    "text-align:left;vertical-align:top;padding:2px 8px;border-bottom:1px solid"
-    " rgba(128,128,128,.3);overflow-wrap:break-word"
-)
+CELL = "text-align:left;vertical-align:top;padding:2px 8px;border-bottom:1px solid #8884"
 FAINT = "opacity:.7"
 
 

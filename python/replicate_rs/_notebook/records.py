@@ -83,7 +83,7 @@ def model(record: Any, version: Any | None, get_schema: Callable[[Any], dict[str
     url, runs = data.get("url"), data.get("run_count")
     facts = [escape(str(data["visibility"]))] if data.get("visibility") else []
     if isinstance(runs, int):
-        facts.append(f"{runs:,} runs")
+        facts.append(f"{runs:,} run{'' if runs == 1 else 's'}")
     lines = [title(link(url, name) if isinstance(url, str) else escape(name), *facts)]
     if data.get("description"):
         lines.append(text_block(cut(str(data["description"]), MAX_DESCRIPTION)))

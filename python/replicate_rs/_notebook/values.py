@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._base.progress_bar import format_bytes
 from .._base.record import shortened
-from .._base.typing import is_array
+from .._base.typing import is_array, is_object
 from .._files.urls import without_credentials
 from .html import cell, escape, link, table, text_block
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SECRET = r"(^|_)token$|secret|password|api_?key|credential|authorization"  # noqa: S105 - a pattern
 HIDDEN = "(hidden)"
 MAX_LINK = 80
+# Levels of objects in which names are looked at.
+MAX_DEPTH = 8
 
 
 def inputs_table(inputs: Mapping[str, Any]) -> str:
@@ -32,10 +34,14 @@ def inputs_table(inputs: Mapping[str, Any]) -> str:
     return table(rows) if rows else ""
 
 
-def hide(name: str, value: object) -> object:
-    """Return the value of an input, or what is shown instead if it may be a secret."""
+def hide(name: str, value: object, depth: int = MAX_DEPTH) -> object:
+    """Return the value of an input, with what may be a secret replaced, at any depth."""
     if isinstance(value, str) and value and search(SECRET, name, IGNORECASE):
         return HIDDEN
+    if is_object(value) and depth:
+        return {key: hide(str(key), each, depth - 1) for key, each in value.items()}
+    if is_array(value) and depth:
+        return [hide("", each, depth - 1) for each in value]
     return value
 
 

@@ -83,6 +83,12 @@ class Job(Record[M]):
 
         return job(self, self._find_files())
 
+    def _repr_pretty_(self, printer: Any, _is_cycle: bool) -> None:
+        # IPython's text: a notebook that is passed on has it, too.
+        from .._notebook.plain import job
+
+        printer.text(job(self))
+
     def _find_files(self) -> Sequence[Any]:
         """Return the files in `output` that a notebook shows."""
         return ()
