@@ -24,7 +24,7 @@ ROWS := 5000
 # Compiled modules are kept, whatever the surroundings say: each process that tests start would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
@@ -57,6 +57,7 @@ help:
 	@echo 'make bench-local         measure the throughput of the local server'
 	@echo 'make bench-holds         measure how much later a run returns than a create request that waits'
 	@echo 'make migration           write docs/migration.md from tools/surfaces.py'
+	@echo 'make notebooks           run the notebooks of examples/, and write their outputs'
 	@echo 'make screenshot          take the pictures in docs/ (needs chromium and chromium-driver)'
 	@echo 'make clean               delete everything that these commands created'
 
@@ -294,6 +295,10 @@ performance:
 # To be run when this library or an official client has new names.
 migration:
 	$(PYTHON) tools/migration.py
+
+# Outputs that differ in times, ids, ports and paths only stay as they are.
+notebooks: setup
+	@$(BIN)/python tools/notebooks.py
 
 # To be run by hand when the web page has changed.
 screenshot: setup

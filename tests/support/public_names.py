@@ -27,6 +27,7 @@ MODULES = {
         "transform_output",
     ],
     "identifier": ["ModelVersionIdentifier"],
+    "notebook": None,
     "options": ["Stats", "Timeout"],
     "output_iterator": ["AsyncOutputIterator", "OutputIterator"],
     "progress": ["Progress"],

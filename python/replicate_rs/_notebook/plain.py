@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._base.record import Record, shortened
+from .._base.record import shortened
 from .._base.typing import is_object
 from .values import HIDDEN, hide
 
@@ -30,8 +30,10 @@ def job(record: Any) -> str:
 
 def page(results: Sequence[Any], next_url: str | None, previous: str | None) -> str:
     """Return the `repr` of a page, whose predictions have no secrets."""
-    shown = ", ".join(
-        job(each) if isinstance(each, Record) and hasattr(each, "is_done") else repr(each)
-        for each in results
-    )
+    shown = ", ".join(map(_item, results))
     return f"Page(results=[{shown}], next={next_url!r}, previous={previous!r})"
+
+
+def _item(value: Any) -> str:
+    # Predictions and trainings know whether they are done.
+    return job(value) if hasattr(value, "_data") and hasattr(value, "is_done") else repr(value)
