@@ -36,6 +36,7 @@ VARYING = (
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?", "TIME"),
     (r"\b\d+:\d\d:\d\d\b", "DURATION"),
     (r"(?:/[^/\s\"'<]+)*/notebook-[^/\s\"'<]+", "FOLDER"),
+    (r'value="(\d+)" max="\1"', 'value="ALL" max="ALL"'),
     # Sizes of compressed pictures depend on the version of zlib.
     (r"\b\d+(?:\.\d+)? k?B\b", "SIZE"),
     (r"\b[\d,]+(?:\.\d+)? s\b", "SECONDS"),

@@ -11,7 +11,7 @@ from .._files.urls import is_file_url, without_credentials
 from .files import to_html
 from .html import cell, cut, details, escape, link, note, table, text_block, title
 from .schema import inputs_of_schema
-from .values import inputs_table, to_block, to_cell
+from .values import inputs_table, join_text, to_block, to_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -151,5 +151,8 @@ def _output(value: Any) -> str:
         ]
         more = ["…"] if len(urls) > MAX_FILES else []
         return ", ".join(links + more)
-    text = items[0] if len(items) == 1 and isinstance(items[0], str) else shortened(value)
+    if len(items) == 1 and isinstance(items[0], str):
+        text = items[0]
+    else:
+        text = join_text(value) or shortened(value)
     return cell(cut(text, MAX_OUTPUT))

@@ -61,17 +61,25 @@ def to_block(value: object) -> str:
     """Return a whole output as HTML."""
     if isinstance(value, str):
         return text_block(value)
-    if is_array(value) and value and all(isinstance(each, str) for each in value):
-        texts: list[str] = list(value)
-        # Parts of a text have spaces at their ends; without a schema nothing else tells them from
-        # a list of texts.
-        if any(each[:1].isspace() or each[-1:].isspace() for each in texts):
-            return text_block("".join(texts))
+    if (joined := join_text(value)) is not None:
+        return text_block(joined)
     try:
         text = dumps(value, ensure_ascii=False, indent=2)
     except (TypeError, ValueError, RecursionError):
         text = shortened(value)
     return text_block(text)
+
+
+def join_text(value: object) -> str | None:
+    """Return the parts of a text as one; None for other values.
+
+    Parts have spaces at their ends. Without a schema nothing else tells them from a list of texts.
+    """
+    if not is_array(value) or not all(isinstance(each, str) for each in value):
+        return None
+    texts: list[str] = [*value]
+    has_spaces = any(each[:1].isspace() or each[-1:].isspace() for each in texts)
+    return "".join(texts) if has_spaces else None
 
 
 def describe_data_uri(uri: str) -> str:
