@@ -99,6 +99,16 @@ def test_a_prediction_shows_its_files():
     assert html.count(f'src="{PIXEL}"') == 2
 
 
+def test_what_an_output_has_beside_its_files_is_shown():
+    output = {"caption": "two <b>crabs</b>", "image": PIXEL}
+    html = Prediction(id="p1", status="succeeded", output=output)._repr_html_()
+    assert f'src="{PIXEL}"' in html
+    assert "two &lt;b&gt;crabs&lt;/b&gt;" in html
+    assert html.count(PIXEL) == 1
+    result = Result(key="k", index=0, input={}, status="succeeded", output=output)
+    assert "two &lt;b&gt;crabs&lt;/b&gt;" in result._repr_html_()
+
+
 def test_a_prediction_that_failed_shows_its_error():
     html = Prediction(id="p1", model="acme/x", status="failed", error=f"OOM {EVIL}")._repr_html_()
     assert "OOM &lt;script&gt;" in html

@@ -10,7 +10,7 @@ from ..exceptions import JournalError
 from .files import find_files, show_all, show_paths
 from .html import cell, details, escape, note, table, text_block, title
 from .media import Shown, to_sheet
-from .values import inputs_table, to_block
+from .values import has_only_files, inputs_table, to_block
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,7 +35,7 @@ def result(record: Any) -> str:
         lines.append(to_sheet(files))
     elif record.files:
         lines += [note(str(each)) for each in record.files]
-    elif record.output is not None:
+    if record.output is not None and not has_only_files(record.output):
         lines.append(to_block(record.output))
     return f"<div>{''.join(lines)}</div>"
 

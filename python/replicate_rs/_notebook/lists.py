@@ -22,14 +22,14 @@ def register(ipython: Any) -> None:
         ipython: The module, as it was imported by the program.
 
     """
-    get_shell = getattr(ipython, "get_ipython", None)
-    shell: Any = None if get_shell is None else get_shell()
-    formatter: Any = getattr(getattr(shell, "display_formatter", None), "formatters", {}).get(
-        "text/html"
-    )
-    # Terminals show no HTML. What the user has registered stays.
-    if formatter is not None and formatter.enabled and list not in formatter.type_printers:
-        formatter.for_type(list, show_list)
+    try:
+        # It may be imported without a shell, or be imported just now by another thread.
+        formatter = ipython.get_ipython().display_formatter.formatters["text/html"]
+        # Terminals show no HTML. What the user has registered stays.
+        if formatter.enabled and list not in formatter.type_printers:
+            formatter.for_type(list, show_list)
+    except (AttributeError, KeyError):
+        return
 
 
 def show_list(value: list[Any]) -> str | None:

@@ -11,7 +11,7 @@ from .._files.urls import is_file_url, without_credentials
 from .files import to_html
 from .html import cell, cut, details, escape, link, note, table, text_block, title
 from .schema import inputs_of_schema
-from .values import inputs_table, join_text, to_block, to_cell
+from .values import has_only_files, inputs_table, join_text, to_block, to_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ def job(record: Any, files: Sequence[Any]) -> str:
         lines.append(text_block(str(data["error"])))
     if files:
         lines.append(to_html(files))
-    elif data.get("output") is not None:
+    if data.get("output") is not None and not (files and has_only_files(data["output"])):
         lines.append(to_block(data["output"]))
     elif data.get("data_removed"):
         lines.append(note("Its input, output and logs were removed."))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from .._base.progress_bar import format_bytes
 from .._base.record import shortened
 from .._base.typing import is_array, is_object
-from .._files.urls import without_credentials
+from .._files.open_file import OpenFile
+from .._files.urls import is_file_url, without_credentials
 from .html import cell, escape, link, table, text_block
 
 if TYPE_CHECKING:
@@ -64,10 +65,31 @@ def to_block(value: object) -> str:
     if (joined := join_text(value)) is not None:
         return text_block(joined)
     try:
-        text = dumps(value, ensure_ascii=False, indent=2)
+        text = dumps(_without_content(value), ensure_ascii=False, indent=2)
     except (TypeError, ValueError, RecursionError):
         text = shortened(value)
     return text_block(text)
+
+
+def _without_content(value: object, depth: int = MAX_DEPTH) -> object:
+    """Return a value for JSON, with descriptions of the `data:` URIs in it, and URLs of files."""
+    if is_array(value) and depth:
+        return [_without_content(each, depth - 1) for each in value]
+    if is_object(value) and depth:
+        return {str(key): _without_content(each, depth - 1) for key, each in value.items()}
+    if isinstance(value, OpenFile):
+        value = str(value)
+    is_content = isinstance(value, str) and value[:5].lower() == "data:"
+    return describe_data_uri(str(value)) if is_content else value
+
+
+def has_only_files(value: object) -> bool:
+    """Return whether an output is nothing but files, or their URLs."""
+    if is_array(value):
+        return all(map(has_only_files, value))
+    if is_object(value):
+        return all(map(has_only_files, value.values()))
+    return isinstance(value, OpenFile) or (isinstance(value, str) and is_file_url(value))
 
 
 def join_text(value: object) -> str | None:
