@@ -78,7 +78,7 @@ def _without_content(value: object, depth: int = MAX_DEPTH) -> object:
     if is_object(value) and depth:
         return {str(key): _without_content(each, depth - 1) for key, each in value.items()}
     if isinstance(value, OpenFile):
-        value = str(value)
+        value = value.url
     is_content = isinstance(value, str) and value[:5].lower() == "data:"
     return describe_data_uri(str(value)) if is_content else value
 
