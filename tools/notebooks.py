@@ -91,6 +91,8 @@ def run(path: Path) -> Any:
             kernel_name="python3",
             record_timing=False,
             coalesce_streams=True,
+            # The kernel listens on this machine only, and warns that it does so without encryption.
+            extra_arguments=["--log-level=ERROR"],
             resources={"metadata": {"path": folder}},
         ).execute()
     notebook.metadata = {
