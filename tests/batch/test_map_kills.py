@@ -81,7 +81,9 @@ def test_every_input_is_paid_for_once_and_every_file_is_whole(server, tmp_path):
             time.sleep(random.uniform(0.05, 1.5))
             program.send_signal(signal.SIGKILL)
     disturb(server)
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    ran = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=300 + count / 10
+    )
     assert (ran.stdout, ran.returncode) == ("begun\nended\n", 0), ran.stderr
 
     client = replicate.Replicate(server.token, base_url=server.base_url)
