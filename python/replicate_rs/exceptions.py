@@ -101,8 +101,11 @@ class ReplicateError(ReplicateException):
     """An error of a call, with the known fields of the API's problem document (RFC 9457)."""
 
     prediction: Job[Any] | None = None
+    """The prediction or training that the error concerns; None if it is not known."""
     request_id: str | None = None
+    """The id under which the API knows the request; give it to Replicate's support."""
     retry_after: float | None = None
+    """Seconds after which the API allows another attempt; None if it said nothing."""
     # The record that a create call made although it ended in this error; set by the core.
     _created: dict[str, Any] | None = None
     # Whether the server may have processed the request.
@@ -170,8 +173,11 @@ class APIError(RequestError):
     """A request without a usable response."""
 
     method: str = ""
+    """The HTTP method of the request; empty if it is not known."""
     url: str = ""
+    """The URL of the request, without secrets; empty if it is not known."""
     body: bytes = b""
+    """The response's body; empty if there was no response."""
     headers: Mapping[str, str] = {}
     """The response headers by lower-case name; empty if there was no response."""
 
@@ -229,6 +235,7 @@ class RateLimitError(APIStatusError):
     """
 
     is_deadline: bool = False
+    """Whether the call would have waited so long, but for its `timeout`."""
 
 
 class InternalServerError(APIStatusError):
@@ -246,6 +253,7 @@ class APITimeoutError(APIConnectionError, TimeoutError):
     """No response in time; the message names the phase."""
 
     is_deadline: bool = False
+    """Whether the call's `timeout` passed, and not that of one part of a request."""
 
 
 class APIResponseValidationError(APIError):
