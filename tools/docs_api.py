@@ -44,14 +44,13 @@ class Reference(griffe.Extension):
             _make_methods(kind)
         _describe_options(pkg)
         public = _linked_names(pkg)
-        for each in [*_objects(pkg)]:
-            if isinstance(each, griffe.Function):
-                _expand_options(each)
-            if isinstance(each, griffe.Class):
-                _describe_attributes(each)
-        for each in [*_objects(pkg)]:
-            if isinstance(each, griffe.Function):
-                _complete_twin(each)
+        functions = [each for each in _objects(pkg) if isinstance(each, griffe.Function)]
+        for function in functions:
+            _expand_options(function)
+        for kind in [*_classes(pkg)]:
+            _describe_attributes(kind)
+        for function in functions:
+            _complete_twin(function)
         for each in [*_objects(pkg)]:
             _without_mode(each)
             if each.docstring is not None:
@@ -153,6 +152,10 @@ def _add_twin(kind: griffe.Class, name: str, of: str) -> None:
     """Name the async twin of a method in the method's own description."""
     method = kind.members.get(of)
     del kind.members[name]
+    if of.startswith("_") and isinstance(method, griffe.Function):
+        # There is no other name of the method.
+        kind.members[name] = _copy(method, name, kind)
+        return
     if not isinstance(method, griffe.Function) or method.docstring is None:
         raise TypeError(f"{kind.path}.{name} has no method")
     verb = "loop over it with `async for`" if "Stream" in str(method.returns) else "await it"
@@ -243,7 +246,9 @@ def _complete_twin(function: griffe.Function) -> None:
     other: Any = owner.module.members.get(kind[0]) if kind else owner
     other = None if other is None else other.members.get(name)
     own = {each.name for each in function.parameters}
-    lines = [f"    {each}: {_joined(text)}\n" for each, text in _arguments(other).items() if each in own]
+    lines = [
+        f"    {each}: {_joined(text)}\n" for each, text in _arguments(other).items() if each in own
+    ]
     if lines and function.docstring is not None:
         function.docstring.value = _add_arguments(text, "".join(lines))
 
@@ -373,7 +378,7 @@ NESTED = {
 
 
 def identify(package: griffe.Module, path: str) -> str | None:
-    """Return where the reference describes a public name; None for a submodule or an unknown one."""
+    """Return where the reference describes a public name; None for a submodule, or without one."""
     first, *parts = path.split(".")
     client = package["client.Replicate"]
     found: Any = client if first == "client" else package

@@ -37,18 +37,11 @@ RAW = "https://raw.githubusercontent.com/replicate-rs/replicate-rs/main/"
 LINK = re.compile(r"(\]\(|^\[[^\]]+\]: )([^)\s]+)", re.MULTILINE)
 FENCE = re.compile(r"^( *)(```+|~~~+).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
 
-INTRODUCTION = """\
-# All names
-
-Every public name, and where it is described. Attributes of `replicate_rs.Replicate` are those of
-`AsyncReplicate`, too. Under the name `replicate` (see [how to switch](../migration.md#how-to-switch)) they
-are the same.
-"""
 OTHER_NAMES = """\
 ## Other names of arguments
 
-Some arguments have a second name, from another client of Replicate's. Programs may use either; type checkers
-know the first.
+Some arguments have a second name, from another client of Replicate's. Programs may use either;
+type checkers know the first.
 
 | method | argument | also |
 |---|---|---|
@@ -56,15 +49,16 @@ know the first.
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the documents of the root, and the list of all names."""
+    """Add the documents of the root."""
     for name, page in PAGES.items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / name)))
-    files.append(File.generated(config, NAMES, content=_list_names()))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
-    """Let links lead to pages of the site, or into the repository."""
+    """Let links lead to pages of the site, or into the repository; list all names on their page."""
+    if page.file.src_uri == NAMES:
+        markdown = f"{markdown}\n{_list_names()}"
     at = PurePosixPath(page.file.src_uri)
     source = {page: name for name, page in PAGES.items()}.get(str(at), f"docs/{at}")
 
@@ -116,7 +110,7 @@ def _list_names() -> str:
         owner, _, name = path.rpartition(".")
         groups.setdefault(owner, []).append(f"[`{name}`][{place}]")
     lists = [f"## `{owner}`\n\n{' · '.join(names)}\n" for owner, names in sorted(groups.items())]
-    return "\n".join([INTRODUCTION, *lists, OTHER_NAMES + _list_aliases()])
+    return "\n".join([*lists, OTHER_NAMES + _list_aliases()])
 
 
 def _is_module(path: str) -> bool:

@@ -41,6 +41,12 @@ def anchors(path):
     return [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings]
 
 
+def describes(path, name):
+    """Return whether a page of the reference has a name's docstring; `make docs` is stricter."""
+    described = re.findall(r"^::: (\S+)$", path.read_text(), re.MULTILINE)
+    return any(f"{name}.".startswith(f"{each}.") for each in described)
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=names(DOCUMENTS))
 def test_links_lead_to_files_and_headings(path):
     for link in links(path):
@@ -51,7 +57,7 @@ def test_links_lead_to_files_and_headings(path):
         name, _, anchor = link.partition("#")
         target = folder / name if name else path
         assert target.exists(), link
-        assert not anchor or anchor in anchors(target), link
+        assert not anchor or anchor in anchors(target) or describes(target, anchor), link
 
 
 def test_links_of_the_readme_lead_somewhere_on_the_package_index():
