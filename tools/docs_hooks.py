@@ -59,6 +59,8 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
     """Let links lead to pages of the site, or into the repository; list all names on their page."""
     if page.file.src_uri == NAMES:
         markdown = f"{markdown}\n{_list_names()}"
+    # Badges are pictures of another host.
+    markdown = re.sub(r"^\[!\[.*\n", "", markdown, flags=re.MULTILINE)
     at = PurePosixPath(page.file.src_uri)
     source = {page: name for name, page in PAGES.items()}.get(str(at), f"docs/{at}")
 

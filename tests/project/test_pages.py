@@ -61,6 +61,10 @@ def service(monkeypatch, tmp_path) -> Iterator[LocalReplicate]:
     def paint(prompt: str) -> list[bytes]:
         return [PNG]
 
+    @server.model("nightmareai/real-esrgan")
+    def upscale(image: bytes) -> bytes:
+        return image * 2
+
     @server.model("acme/caption")
     def caption(image: bytes) -> str:
         return f"{len(image)} bytes"
@@ -87,6 +91,25 @@ def run(programs: list[str], page: str) -> SimpleNamespace:
     for number, program in enumerate(programs, start=1):
         exec(compile(program, f"{page}, block {number}", "exec"), names)
     return SimpleNamespace(**names)
+
+
+# README.md
+
+# What is replaced so that it takes no time, and has a secret.
+REPLACED = {"range(1000)": "range(10)"}
+
+
+def test_the_examples_of_the_readme(service, capsys):
+    replaced = REPLACED | {"whsec_…": service.webhook_secret}
+    for number, program in enumerate(blocks(ROOT / "README.md"), start=1):
+        for old, new in replaced.items():
+            program = program.replace(old, new)
+        run([program], f"README.md, {number}")
+    assert (number, Path("larger.png").read_bytes()) == (5, PNG * 2)
+    assert len([*Path("images").iterdir()]) == 10
+    printed = capsys.readouterr().out
+    assert "Llamas in fog." in printed
+    assert printed.endswith("HI\n")
 
 
 # Guides
