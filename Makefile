@@ -308,11 +308,11 @@ screenshot: setup
 	.docs/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-# The variable silences an advertisement.
+# The variable silences an advertisement. With --quiet, mkdocs would not count warnings.
 docs docs-serve docs-version: export NO_MKDOCS_2_WARNING := 1
 
 docs: .docs/.tools
-	.docs/bin/mkdocs build --quiet
+	.docs/bin/mkdocs build
 
 docs-serve: .docs/.tools
 	.docs/bin/mkdocs serve --no-strict --watch python --watch README.md --dev-addr 127.0.0.1:$(or $(PORT),8000)

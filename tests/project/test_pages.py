@@ -314,3 +314,10 @@ def test_every_page_is_in_the_navigation():
 def test_tools_of_the_site_are_pinned():
     lines = (ROOT / "tools" / "requirements-docs.txt").read_text().splitlines()
     assert all(re.fullmatch(r"[\w-]+==[\d.]+", line) for line in lines if not line.startswith("#"))
+
+
+def test_warnings_end_the_build():
+    """With ``--quiet``, mkdocs drops warnings before it counts them."""
+    assert re.search(r"^strict: true$", SITE, re.MULTILINE)
+    (line,) = re.findall(r"^\t.*mkdocs build.*$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert line == "\t.docs/bin/mkdocs build"
