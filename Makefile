@@ -24,7 +24,7 @@ ROWS := 5000
 # Compiled modules are kept, whatever the surroundings say: each process that tests start would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean docs docs-serve docs-version
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
@@ -58,6 +58,9 @@ help:
 	@echo 'make bench-holds         measure how much later a run returns than a create request that waits'
 	@echo 'make migration           write docs/migration.md from tools/surfaces.py'
 	@echo 'make notebooks           run the notebooks of examples/, and write their outputs'
+	@echo 'make docs                build the site in site/; a broken link or a public name without a description fails'
+	@echo 'make docs-serve          show the site while its pages are written (PORT=8000)'
+	@echo 'make docs-version        commit the site as VERSION=1.2 to the branch gh-pages, as a release does'
 	@echo 'make screenshot          take the pictures in docs/ (needs chromium and chromium-driver)'
 	@echo 'make clean               delete everything that these commands created'
 
@@ -304,5 +307,25 @@ notebooks: setup
 screenshot: setup
 	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 
+# The site reads the package as text, so that nothing is compiled.
+.docs/.tools: tools/requirements-docs.txt
+	$(PYTHON) -m venv --clear .docs
+	.docs/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# The variable silences an advertisement. With --quiet, mkdocs would not count warnings.
+docs docs-serve docs-version: export NO_MKDOCS_2_WARNING := 1
+
+docs: .docs/.tools
+	.docs/bin/mkdocs build
+
+docs-serve: .docs/.tools
+	.docs/bin/mkdocs serve --no-strict --watch python --watch README.md --dev-addr 127.0.0.1:$(or $(PORT),8000)
+
+# Sources of a version are those of its tag.
+docs-version: .docs/.tools
+	DOCS_REF=v$(VERSION) PATH="$(abspath .docs/bin):$$PATH" .docs/bin/mike deploy --update-aliases $(VERSION) latest
+	PATH="$(abspath .docs/bin):$$PATH" .docs/bin/mike set-default latest
+
 clean:
-	rm -rf $(VENV) .bench .third-parties .engines .pythons .platforms .wheels .workflows dist target fuzz/target output $(NODE)
+	rm -rf $(VENV) .docs site .bench .third-parties .engines .pythons .platforms .wheels .workflows dist target fuzz/target output $(NODE)

@@ -130,7 +130,7 @@ def _about(result: Result) -> list[str]:
 
 def _topic(topic: str, sections: list[Section]) -> tuple[list[str], dict[str, str]]:
     lines, plots = [f"## {topic}", ""], dict[str, str]()
-    panels = [_bars(section) for section in _plotted(sections)]
+    panels = [section_bars(section) for section in _plotted(sections)]
     if panels:
         name = f"{topic.lower()}.svg"
         plots[name] = bar_plot(f"{topic}: medians of all contenders", panels)
@@ -157,7 +157,8 @@ def _plotted(sections: Iterable[Section]) -> list[Section]:
     ]
 
 
-def _bars(section: Section) -> Bars:
+def section_bars(section: Section) -> Bars:
+    """Return the bars of all libraries that a section measures."""
     bars = []
     for row in section.rows:
         kind = "limit" if is_limit(row.contender) else "peer" if is_peer(row.contender) else "ours"

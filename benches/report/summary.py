@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from contenders import OURS
-from report.details import Page
+from report.details import Page, section_bars
 from report.losses import loss_cells, losses, noisy_comparisons
 from report.plots import Bar, Bars, bar_plot
 from report.results import MAX_SPREAD, TOPICS, is_peer
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 OFFICIAL = "1.0.7"
 PLOT = "summary.svg"
+# The picture of README.md: tasks, by their names below, with all libraries.
+PEERS_PLOT = "peers.svg"
+PEERS = ("Run a model, 64 in flight (async)", "Stream events at full speed")
 
 
 class Headline(NamedTuple):
@@ -58,6 +61,8 @@ same task. The server is a local one that answers at once: the figures show what
 not how long a model takes.
 
 ![How many times better {OURS} is than replicate 1.0.7](performance/{PLOT})
+
+![Models run, and events read, by {OURS} and by other libraries](performance/{PEERS_PLOT})
 """
 
 TABLE_KEY = f"""\
@@ -99,6 +104,11 @@ def summary_page(result: Result, reasons: Reasons) -> Page:
     bars = [bar for task, section in chosen if (bar := _bar(task, section)) is not None]
     panel = Bars(f"{OURS} compared with replicate {OFFICIAL}", "times better", bars)
     plots = {PLOT: bar_plot(f"How many times better {OURS} is", [panel])} if bars else {}
+    peers = [
+        section_bars(section)._replace(title=task) for task, section in chosen if task in PEERS
+    ]
+    if peers:
+        plots[PEERS_PLOT] = bar_plot(f"{OURS} and other libraries", peers)
     return Page("\n".join(lines).rstrip() + "\n", plots)
 
 

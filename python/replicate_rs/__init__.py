@@ -117,6 +117,7 @@ if TYPE_CHECKING:
     Client = Replicate
     AsyncClient = AsyncReplicate
     default_client: Replicate = Replicate()
+    """The client of the functions of this module, created when it is first used."""
     run: Final = default_client.run
     async_run: Final = default_client.async_run
     stream: Final = default_client.stream

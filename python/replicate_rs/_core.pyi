@@ -292,6 +292,7 @@ class ServerSentEvent(Generic[_M_co]):
     """An event of a stream; ``str()`` returns the text of an output, empty for other events."""
 
     EventType: ClassVar[type[_EventType]]
+    """The class of `event`, where 1.0.7 has it."""
     __match_args__: ClassVar[tuple[str, ...]] = ("event", "data", "id", "retry")
 
     def __new__(
@@ -339,7 +340,12 @@ class EventDecoder:
         """
 
     def feed(self, bytes: bytes | bytearray | memoryview) -> list[ServerSentEvent]:
-        """Parse the next bytes of the stream, and return the events that they complete."""
+        """Parse the next bytes of the stream, and return the events that they complete.
+
+        Args:
+            bytes: The next bytes, of any number.
+
+        """
 
     @property
     def last_event_id(self) -> str | None:
@@ -365,16 +371,22 @@ class Response:
         url: str = "",
     ) -> Self: ...
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """The HTTP status."""
     @property
-    def url(self) -> str: ...
+    def url(self) -> str:
+        """The URL that the response came from."""
     @property
-    def headers(self) -> dict[str, str]: ...
+    def headers(self) -> dict[str, str]:
+        """The headers by lower-case name."""
     @property
-    def body(self) -> bytes: ...
+    def body(self) -> bytes:
+        """The body, decompressed."""
     @property
-    def text(self) -> str: ...
-    def json(self) -> Any: ...
+    def text(self) -> str:
+        """The body as UTF-8 text."""
+    def json(self) -> Any:
+        """Parse the body as JSON; raise ValueError if it is not JSON."""
 
 @final
 class AbortSignal:
@@ -384,14 +396,29 @@ class AbortSignal:
     """
 
     @staticmethod
-    def abort(reason: object = None) -> AbortSignal: ...
+    def abort(reason: object = None) -> AbortSignal:
+        """Return a signal that is aborted already; `reason` is in the error of a call.
+
+        Args:
+            reason: Why, which the error of a call shows; of any type.
+
+        """
     @staticmethod
-    def timeout(seconds: _Seconds) -> AbortSignal: ...
+    def timeout(seconds: _Seconds) -> AbortSignal:
+        """Return a signal that aborts `seconds` from now, with a `TimeoutError` as its reason.
+
+        Args:
+            seconds: Seconds, or a `timedelta`.
+
+        """
     @property
-    def aborted(self) -> bool: ...
+    def aborted(self) -> bool:
+        """Whether `abort()` was called, or the timeout has passed."""
     @property
-    def reason(self) -> Any: ...
-    def throw_if_aborted(self) -> None: ...
+    def reason(self) -> Any:
+        """The argument of `abort()`, or a `TimeoutError` after the timeout; None otherwise."""
+    def throw_if_aborted(self) -> None:
+        """Raise `AbortError` if it was aborted."""
 
 @final
 class AbortController:
@@ -399,8 +426,15 @@ class AbortController:
 
     def __new__(cls) -> Self: ...
     @property
-    def signal(self) -> AbortSignal: ...
-    def abort(self, reason: object = None) -> None: ...
+    def signal(self) -> AbortSignal:
+        """The signal to pass to calls."""
+    def abort(self, reason: object = None) -> None:
+        """Abort the calls that have the signal; `reason` is theirs to show.
+
+        Args:
+            reason: Why, which the error of a call shows; of any type.
+
+        """
 
 @final
 class Part:
@@ -450,15 +484,38 @@ class Verifier:
         seen: Callable[[str], bool] | None = None,
         now: _Now | None = None,
     ) -> Self: ...
-    def verify(
-        self, headers: _Headers, body: _RawBody | None, *, now: _Now | None = None
-    ) -> None: ...
+    def verify(self, headers: _Headers, body: _RawBody | None, *, now: _Now | None = None) -> None:
+        """Raise unless a webhook is genuine.
+
+        Args:
+            headers: The request's headers: a mapping, or pairs.
+            body: The raw body.
+            now: The current time of this call: seconds since 1970, a `datetime`, or a function.
+
+        """
     def read(
         self, headers: _Headers, body: _RawBody | None, *, now: _Now | None = None
-    ) -> dict[str, Any]: ...
+    ) -> dict[str, Any]:
+        """Verify a webhook, and return its decoded body.
+
+        Args:
+            headers: The request's headers: a mapping, or pairs.
+            body: The raw body.
+            now: The current time of this call: seconds since 1970, a `datetime`, or a function.
+
+        """
     def verify_many(
         self, webhooks: Iterable[tuple[_Headers, _RawBody]], *, now: _Now | None = None
-    ) -> list[WebhookValidationError | None]: ...
+    ) -> list[WebhookValidationError | None]:
+        """Verify webhooks; return None for each genuine one, or its error.
+
+        Other threads run meanwhile.
+
+        Args:
+            webhooks: Pairs of headers and body.
+            now: The current time of this call: seconds since 1970, a `datetime`, or a function.
+
+        """
 
 def is_plain(value: object) -> bool: ...
 def write_json(value: object, *, sort_keys: bool = False) -> bytes | None: ...

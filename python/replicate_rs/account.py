@@ -19,10 +19,15 @@ class Account(Record[M]):
     __slots__ = ()
 
     type: Literal["user", "organization"]
+    """Whether it is a user or an organization."""
     username: str
+    """The owner's name in ``owner/name``."""
     name: str | None
+    """The full name."""
     github_url: str | None
+    """The profile on GitHub."""
     avatar_url: str | None
+    """The address of a picture."""
 
     @classmethod
     def _from_name(cls, name: str) -> dict[str, Any] | None:

@@ -29,8 +29,11 @@ class Collection(Record[M]):
     __slots__ = ()
 
     slug: str
+    """The collection's name in addresses."""
     name: str
+    """The collection's name for readers."""
     description: str | None
+    """One sentence about its models."""
     full_description: str | None
     """Markdown."""
 

@@ -45,6 +45,7 @@ class Release(Record[M]):
     model: str
     """``owner/name``."""
     version: str
+    """The model's version; 64 hexadecimal digits."""
     created_at: str | None
     """ISO 8601, in UTC."""
     created: Final = timestamp_property("created_at")
@@ -70,7 +71,9 @@ class Deployment(Record[M]):
     __slots__ = ("_predictions",)
 
     owner: str
+    """The user or organization that owns the deployment."""
     name: str
+    """The deployment's name, without its owner."""
     _predictions: DeploymentPredictions[M]
 
     @property

@@ -94,15 +94,18 @@ MAX_EXCERPT = 200
 
 
 class ReplicateException(Exception):
-    """The root of all errors of this library."""
+    """The root of all errors of this library; catch `ReplicateError`."""
 
 
 class ReplicateError(ReplicateException):
     """An error of a call, with the known fields of the API's problem document (RFC 9457)."""
 
     prediction: Job[Any] | None = None
+    """The prediction or training that the error concerns; None if it is not known."""
     request_id: str | None = None
+    """The id under which the API knows the request; give it to Replicate's support."""
     retry_after: float | None = None
+    """Seconds after which the API allows another attempt; None if it said nothing."""
     # The record that a create call made although it ended in this error; set by the core.
     _created: dict[str, Any] | None = None
     # Whether the server may have processed the request.
@@ -163,15 +166,21 @@ class RequestError(ReplicateError):
 
 
 class MissingTokenError(RequestError):
-    """There is no API token, and the API is not on this machine. Nothing was sent."""
+    """There is no API token, and the API is not on this machine. Nothing was sent.
+
+    Set `REPLICATE_API_TOKEN`, or pass `api_token=` to the client.
+    """
 
 
 class APIError(RequestError):
-    """A request without a usable response."""
+    """A request without a usable response; the subclass says why."""
 
     method: str = ""
+    """The HTTP method of the request; empty if it is not known."""
     url: str = ""
+    """The URL of the request, without secrets; empty if it is not known."""
     body: bytes = b""
+    """The response's body; empty if there was no response."""
     headers: Mapping[str, str] = {}
     """The response headers by lower-case name; empty if there was no response."""
 
@@ -187,39 +196,39 @@ class APIError(RequestError):
 
 
 class APIStatusError(APIError):
-    """The API answered with a status of 400 or more."""
+    """The API answered with a status of 400 or more; each usual status has a subclass."""
 
 
 class BadRequestError(APIStatusError):
-    """Status 400."""
+    """Status 400: the API cannot use the request; `detail` says why."""
 
 
 class AuthenticationError(APIStatusError):
-    """Status 401: the token is missing or wrong."""
+    """Status 401: the token is missing or wrong; check `REPLICATE_API_TOKEN`, or `api_token=`."""
 
 
 class InsufficientCreditError(APIStatusError):
-    """Status 402: the account has no credit left."""
+    """Status 402: the account has no credit left; add some on its billing page."""
 
 
 class PermissionDeniedError(APIStatusError):
-    """Status 403."""
+    """Status 403: the account that the token belongs to may not do this."""
 
 
 class NotFoundError(APIStatusError):
-    """Status 404."""
+    """Status 404: what the request names does not exist, or this account may not see it."""
 
 
 class ConflictError(APIStatusError):
-    """Status 409."""
+    """Status 409: the request does not fit the present state of what it names; fetch that first."""
 
 
 class PayloadTooLargeError(APIStatusError):
-    """Status 413: the file is larger than the API accepts."""
+    """Status 413: the file is larger than the API accepts; pass the URL of a file instead."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """Status 422: the input does not fit the model."""
+    """Status 422: the input does not fit the model; `detail` names each wrong input."""
 
 
 class RateLimitError(APIStatusError):
@@ -229,10 +238,11 @@ class RateLimitError(APIStatusError):
     """
 
     is_deadline: bool = False
+    """Whether the call would have waited so long, but for its `timeout`."""
 
 
 class InternalServerError(APIStatusError):
-    """Status 500 or above."""
+    """Status 500 or above: the service failed; GET requests were repeated already."""
 
 
 class APIConnectionError(APIError, ConnectionError):
@@ -246,14 +256,18 @@ class APITimeoutError(APIConnectionError, TimeoutError):
     """No response in time; the message names the phase."""
 
     is_deadline: bool = False
+    """Whether the call's `timeout` passed, and not that of one part of a request."""
 
 
 class APIResponseValidationError(APIError):
-    """A response that does not match what the endpoint documents."""
+    """A response that does not match what the endpoint documents; `body` has it.
+
+    A proxy or a gateway that answers in the API's place is the usual reason.
+    """
 
 
 class ModelError(ReplicateError):
-    """The prediction failed; the message is the model's."""
+    """The prediction failed; the message is the model's, and ``prediction.logs`` may tell more."""
 
     prediction: Prediction[Any]
 
@@ -278,7 +292,7 @@ class ModelError(ReplicateError):
 
 
 class PredictionCanceled(ModelError):
-    """The prediction was canceled, or aborted before it started."""
+    """The prediction was canceled, or aborted before it started; run it again if need be."""
 
 
 class PredictionTimeout(RequestError, TimeoutError):
@@ -298,7 +312,7 @@ class PredictionTimeout(RequestError, TimeoutError):
 
 
 class StreamError(RequestError):
-    """A stream cannot be read."""
+    """A stream cannot be read; without a stream, `run` returns the same output at the end."""
 
     def __init__(self, detail: str, prediction: Job[Any] | None = None) -> None:
         super().__init__(detail=detail)
@@ -408,6 +422,14 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     413: PayloadTooLargeError,
     422: UnprocessableEntityError,
     429: RateLimitError,
+}
+
+# What a reader can do next, where the API's own text does not say it.
+_HINTS = {
+    401: "check the token: REPLICATE_API_TOKEN, or api_token=",
+    402: "add credit on the account's billing page",
+    403: "the account that the token belongs to may not do this",
+    413: "pass the URL of a file instead of the file",
 }
 
 _BY_FAILURE: dict[str, type[ReplicateError]] = {
@@ -547,6 +569,9 @@ def from_response(
     _set_response(error, method, url, headers, body)
     if status in (404, 422):
         error._subject = _get_subject(status, method, url)
+    elif "/v1/" in url:
+        # Files come from other hosts, which get no token.
+        error._subject = _HINTS.get(status, "")
     error.retry_after = retry_after(
         error.headers.get("retry-after"), error.headers.get("date"), body
     )

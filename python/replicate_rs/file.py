@@ -29,15 +29,21 @@ class File(Record[M]):
     __slots__ = ()
 
     id: str
+    """The id that other calls take."""
     name: str | None
+    """The name that it was uploaded under."""
     content_type: str | None
+    """The media type, such as ``image/png``."""
     size: int | None
     """Bytes."""
     etag: str | None
+    """A tag of the content, which changes with it."""
     checksums: dict[str, str] | None
     """``sha256`` and ``md5``, in hexadecimal."""
     metadata: dict[str, Any] | None
+    """What was passed as `metadata=`."""
     created_at: str | None
+    """When it was uploaded; ISO 8601, in UTC."""
     expires_at: str | None
     """24 hours after `created_at`."""
     urls: dict[str, str] | None

@@ -20,6 +20,7 @@ class Hardware(Record[M]):
     __slots__ = ()
 
     name: str
+    """The kind of machine, for readers."""
     sku: str
     """The value of `hardware=` in other calls."""
 

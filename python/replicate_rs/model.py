@@ -35,16 +35,27 @@ class Model(Record[M]):
     _versions: VersionsOfModel[M]
 
     url: str
+    """The model's page."""
     owner: str
+    """The user or organization that owns the model."""
     name: str
+    """The model's name, without its owner."""
     description: str | None
+    """One sentence about the model."""
     visibility: Visibility
+    """Who sees the model."""
     github_url: str | None
+    """The address of the source code."""
     paper_url: str | None
+    """The address of a paper."""
     license_url: str | None
+    """The address of the licence."""
     weights_url: str | None
+    """The address of the weights."""
     cover_image_url: str | None
+    """The address of the picture on the model's page."""
     run_count: int
+    """How often the model was run, by all users."""
     is_official: bool | None
     """Whether Replicate maintains it; an official model is run without a version."""
     created_at: str | None

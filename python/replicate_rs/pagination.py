@@ -49,11 +49,14 @@ class Page(ModelMethods, Generic[T]):
     __slots__ = ("_source", "next", "previous", "results")
 
     fields: ClassVar[tuple[str, ...]] = ("previous", "next", "results")
+    """The names of the fields."""
 
     previous: str | None
+    """The URL of the previous page, to be passed to `list()`; None on the first page."""
     next: str | None
     """The URL of the next page, to be passed to `list()`; None on the last page."""
     results: list[T]
+    """The records of this page."""
     _source: _PageSource[Any]
 
     def __init__(

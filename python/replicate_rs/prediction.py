@@ -58,6 +58,7 @@ class Prediction(Job[M]):
     deadline: str | None
     """When `cancel_after` takes effect; ISO 8601, in UTC."""
     data_removed: bool | None
+    """Whether the API has removed the input, the output and the logs."""
     deployment: str | None
     """``owner/name``, if it ran on one."""
     urls: dict[str, str] | None

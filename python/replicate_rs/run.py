@@ -232,7 +232,15 @@ async def create_prediction(
 def run(
     client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> Any:
-    """Return `client.run(ref, input, **options)`, as in 1.0.7."""
+    """Return `client.run(ref, input, **options)`, as in 1.0.7.
+
+    Args:
+        client: A client.
+        ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
+        input: The model's inputs; files in them are uploaded.
+        options: The options of the client's method.
+
+    """
     found: Any = check_resource("client", client)
     return found.run(ref, input, **options)
 
@@ -240,7 +248,15 @@ def run(
 async def async_run(
     client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> Any:
-    """Return `client.async_run(ref, input, **options)`, as in 1.0.7."""
+    """Return `client.async_run(ref, input, **options)`, as in 1.0.7.
+
+    Args:
+        client: A client.
+        ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
+        input: The model's inputs; files in them are uploaded.
+        options: The options of the client's method.
+
+    """
     found: Any = check_resource("client", client)
     return await found.async_run(ref, input, **options)
 

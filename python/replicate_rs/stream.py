@@ -33,9 +33,13 @@ class EventType(str):
     __slots__ = ()
 
     OUTPUT: ClassVar[EventType]
+    """A part of the output."""
     LOGS: ClassVar[EventType]
+    """A part of the logs."""
     ERROR: ClassVar[EventType]
+    """The prediction failed."""
     DONE: ClassVar[EventType]
+    """The stream is complete."""
 
     def __new__(cls, value: str) -> EventType:  # noqa: PYI034 - a member is of this class, not of a subclass
         """Return the only member for a text, so that members can be compared with `is`."""
@@ -65,7 +69,15 @@ ServerSentEvent.EventType = EventType
 def stream(
     client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> Stream[ServerSentEvent]:
-    """Return `client.stream(ref, input, **options)`, as in 1.0.7."""
+    """Return `client.stream(ref, input, **options)`, as in 1.0.7.
+
+    Args:
+        client: A client.
+        ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
+        input: The model's inputs; files in them are uploaded.
+        options: The options of the client's method.
+
+    """
     found: Any = check_resource("client", client)
     return found.stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 
@@ -73,7 +85,15 @@ def stream(
 def async_stream(
     client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> AsyncStream[ServerSentEvent]:
-    """Return `client.async_stream(ref, input, **options)`, as in 1.0.7."""
+    """Return `client.async_stream(ref, input, **options)`, as in 1.0.7.
+
+    Args:
+        client: A client.
+        ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
+        input: The model's inputs; files in them are uploaded.
+        options: The options of the client's method.
+
+    """
     found: Any = check_resource("client", client)
     return found.async_stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 

@@ -31,6 +31,7 @@ class Version(Record[M]):
     """ISO 8601, in UTC."""
     created: Final = timestamp_property("created_at")
     cog_version: str | None
+    """The version of Cog that the model was built with."""
     openapi_schema: dict[str, Any] | None
     """OpenAPI; ``components.schemas`` describes the inputs and the output."""
 

@@ -82,7 +82,14 @@ def test_a_status_is_an_error_of_its_class_with_the_problem_s_fields(both, statu
         "it broke",
     )
     assert (error.request_id, error.retry_after) == ("r1", 7)
-    about = " (prediction x)" if status in (404, 422) else ""
+    about = {
+        401: " (check the token: REPLICATE_API_TOKEN, or api_token=)",
+        402: " (add credit on the account's billing page)",
+        403: " (the account that the token belongs to may not do this)",
+        404: " (prediction x)",
+        413: " (pass the URL of a file instead of the file)",
+        422: " (prediction x)",
+    }.get(status, "")
     assert str(error) == f"title: Oh no, status: {status}, detail: it broke{about}"
     assert isinstance(error, replicate.ReplicateError)
 

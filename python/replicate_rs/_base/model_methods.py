@@ -50,6 +50,7 @@ class ModelMethods:
             ...
     else:
         __fields__ = model_fields = _FieldsProperty()
+        """The documented fields by name."""
 
     def dict(
         self,
@@ -154,6 +155,9 @@ class ModelMethods:
     def parse_obj(cls, data: Mapping[str, Any]) -> Self:
         """Return an instance with the fields of a dict.
 
+        Args:
+            data: The fields by name.
+
         Raises:
             TypeError: `data` is not a mapping.
 
@@ -202,12 +206,20 @@ class ModelMethods:
 
     @classmethod
     def construct(cls, _fields_set: object = None, **values: Any) -> Self:
-        """Return an instance with some fields, without validation."""
+        """Return an instance with some fields, without validation.
+
+        Args:
+            values: The fields by name.
+
+        """
         return cls(**values)
 
     @classmethod
     def validate(cls, value: Any) -> Self:
         """Return an instance as it is, or a dict as an instance.
+
+        Args:
+            value: An instance, or a dict.
 
         Raises:
             TypeError: `value` is neither.
@@ -236,42 +248,83 @@ class ModelMethods:
     def schema_json(
         cls, *, by_alias: bool = True, ref_template: str = "#/definitions/{model}", **dumps: Any
     ) -> str:
-        """Return the JSON schema as text; `dumps` are options of `json.dumps`."""
+        """Return the JSON schema as text; `dumps` are options of `json.dumps`.
+
+        Args:
+            by_alias: Without effect.
+            ref_template: The form of references to other schemas.
+            dumps: Options of `json.dumps`.
+
+        """
         from json import dumps as to_json
 
         return to_json(cls.schema(by_alias, ref_template), **dumps)
 
     def model_dump(self, **options: Any) -> JSONObject:
-        """Return a dict of the fields that the API sent; see `dict`."""
+        """Return a dict of the fields that the API sent; see `dict`.
+
+        Args:
+            options: Those of `dict`.
+
+        """
         return self.dict(**options)
 
     def model_dump_json(
         self, *, indent: int | None = None, ensure_ascii: bool = False, **options: Any
     ) -> str:
-        """Return the fields as JSON text; `options` are those of `dict`."""
+        """Return the fields as JSON text; `options` are those of `dict`.
+
+        Args:
+            indent: Spaces of one level; None for one line.
+            ensure_ascii: Whether to escape characters outside of ASCII.
+            options: Those of `dict`.
+
+        """
         from json import dumps
 
         return dumps(self.dict(**options), ensure_ascii=ensure_ascii, indent=indent)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy, by default a shallow one; see `copy`."""
+        """Return a copy, by default a shallow one; see `copy`.
+
+        Args:
+            update: Fields to replace.
+            deep: Whether to copy their values, too.
+
+        """
         return self.copy(update=update, deep=deep)
 
     @classmethod
     def model_validate(cls, obj: Any, **_options: Any) -> Self:
-        """Return an instance as it is, or a dict as an instance; see `validate`."""
+        """Return an instance as it is, or a dict as an instance; see `validate`.
+
+        Args:
+            obj: An instance, or a dict.
+
+        """
         return cls.validate(obj)
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes, **_options: Any) -> Self:
-        """Return an instance with the fields of an object in JSON; see `parse_raw`."""
+        """Return an instance with the fields of an object in JSON; see `parse_raw`.
+
+        Args:
+            json_data: The text, or its bytes in UTF-8.
+
+        """
         return cls.parse_raw(json_data)
 
     @classmethod
     def model_json_schema(
         cls, by_alias: bool = True, ref_template: str = "#/$defs/{model}", **_options: Any
     ) -> JSONObject:
-        """Return a JSON schema of the documented fields, in pydantic 2's form; see `schema`."""
+        """Return a JSON schema of the documented fields, in pydantic 2's form; see `schema`.
+
+        Args:
+            by_alias: Without effect.
+            ref_template: The form of references to other schemas.
+
+        """
         schema = cls.schema(by_alias, ref_template)
         definitions = schema.pop("definitions", None)
         return {**schema, "$defs": definitions} if definitions else schema

@@ -44,6 +44,7 @@ class Record(ModelMethods, Resource[M]):
 
     _data: JSONObject
     fields: ClassVar[tuple[str, ...]] = ()
+    """The names of the documented fields."""
 
     def __init__(self, **data: Any) -> None:
         self._data = data

@@ -101,13 +101,16 @@ class SecretText(Protocol):
 
 
 Seconds: TypeAlias = float | timedelta
-# The maximum duration of a call. Of a `Timeout`, that is `total`, or its longest part without one.
+"""A duration: seconds as a number, or a `timedelta`."""
 Limit: TypeAlias = Seconds | HasTimeouts
+"""The maximum duration of a call: seconds, a `timedelta`, or the `total` of a `Timeout`; without
+one, its longest part."""
 Query: TypeAlias = Mapping[str, object]
-# A sequence of pairs may contain several values of one name.
+"""Parameters of a query by name; None is left out, lists are joined by commas."""
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
-# A function of the bytes received and the length of a file, None while it is unknown.
+"""Headers of a request. A sequence of pairs may contain several values of one name."""
 OnReceived: TypeAlias = Annotated[Callable[[int, int | None], object], AsItIs()]
+"""A function of the bytes received and the length of a file in bytes, None while it is unknown."""
 
 
 class Options(TypedDict, total=False):
@@ -127,18 +130,24 @@ class Options(TypedDict, total=False):
     """Fields added to the JSON body."""
 
 
-# The fields of a record, or the positions of a list, to include or exclude. A mapping selects parts
-# of their values.
 Choice: TypeAlias = AbstractSet[int] | AbstractSet[str] | Mapping[int, Any] | Mapping[str, Any]
-# A `ModelVersionIdentifier` has an owner and a name, so it is a reference, too.
+"""The fields of a record, or the positions of a list, to include or exclude. A mapping selects
+parts of their values."""
 Ref: TypeAlias = str | HasOwnerAndName
+"""``owner/name``, ``owner/name:version``, a version's id, or an object with an owner and a name,
+such as a `Model` or a `ModelVersionIdentifier`."""
 Usable: TypeAlias = Ref | Named
+"""What `use` makes a function of: a reference, or an object that names a model."""
 Visibility = Literal["public", "private"]
+"""Who sees a model."""
 
 
-# Names of earlier releases.
 ModelOptions = Options
+"""`Options`, by the name of earlier releases."""
 DeploymentOptions = Options
+"""`Options`, by the name of earlier releases."""
 
-# How files in a model's inputs are sent.
 FileEncodingStrategy: TypeAlias = Literal["default", "upload", "url", "data-uri", "base64"]
+"""How files in a model's inputs are sent: ``default`` uploads them, or sends them inline if the
+server fails to take the upload; ``upload`` (or ``url``) always uploads; ``data-uri`` (or
+``base64``) always sends them inline."""

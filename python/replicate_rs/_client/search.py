@@ -35,6 +35,7 @@ class SearchResult(Record[M]):
     __slots__ = ()
 
     query: str
+    """The text that was searched for."""
     pages: list[dict[str, str]]
     """Pages of the documentation, each with ``name`` and ``href``."""
 

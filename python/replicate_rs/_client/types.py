@@ -19,22 +19,27 @@ from .._core import Response
 from ..prediction import Prediction
 from .http import Request
 
-# Both clients accept a function of a `Prediction`.
 OnProgress: TypeAlias = Annotated[Callable[[Prediction[Any]], Awaitable[object] | object], AsItIs()]
-# An `AsyncReplicate` accepts an async function, too.
+"""A function of a `Prediction`; it may be async on an async client."""
 Token: TypeAlias = (
     str
     | SecretText
     | Callable[[], str | SecretText | None]
     | Callable[[], Awaitable[str | SecretText | None]]
 )
-# A PEM file with a certificate and its key, or one of each.
+"""An API token: text, an object with `get_secret_value()`, or a function that returns one of these.
+An `AsyncReplicate` accepts an async function, too."""
 Certificate: TypeAlias = str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]]
+"""A PEM file with a certificate and its key, or one of each."""
 Send: TypeAlias = Callable[[Request], Response]
+"""The function that a `fetch=` function calls to send a request."""
 AsyncSend: TypeAlias = Callable[[Request], Awaitable[Response]]
+"""The same for an async `fetch=` function, which awaits it."""
 Fetch: TypeAlias = (
     Callable[[Request, Send], Response] | Callable[[Request, AsyncSend], Awaitable[Response]]
 )
+"""A function around every request: it takes a `Request` and a function that sends it, and returns a
+`Response`."""
 
 
 class ClientOptions(TypedDict, total=False):

@@ -147,14 +147,28 @@ def encode_json(
     client: Resource[Sync],
     file_encoding_strategy: FileEncodingStrategy | None = None,
 ) -> Any:
-    """Return a copy of `obj` as a model's input is encoded, files included; 1.0.7's helper."""
+    """Return a copy of `obj` as a model's input is encoded, files included; 1.0.7's helper.
+
+    Args:
+        obj: The value, such as a dict of inputs.
+        client: The client that uploads files.
+        file_encoding_strategy: How files are sent; as the client's option says if not given.
+
+    """
     return run_blocking(_encode_json(obj, check_resource("client", client), file_encoding_strategy))
 
 
 async def async_encode_json(
     obj: object, client: Resource[Any], file_encoding_strategy: FileEncodingStrategy | None = None
 ) -> Any:
-    """Return a copy of `obj` as a model's input is encoded, files included; 1.0.7's helper."""
+    """Return a copy of `obj` as a model's input is encoded, files included; 1.0.7's helper.
+
+    Args:
+        obj: The value, such as a dict of inputs.
+        client: The client that uploads files.
+        file_encoding_strategy: How files are sent; as the client's option says if not given.
+
+    """
     return await _encode_json(
         obj, check_resource("client", client)._in(Async), file_encoding_strategy
     )

@@ -46,6 +46,7 @@ class OpenFile(Resource[M]):
 
     url: str
     mode: ClassVar[str] = "rb"
+    """``rb``: files of an output are read as bytes."""
     _metadata: FileMetadata
     # Has the cursor once the file is open. Shared with the same file in the other mode.
     _cursors: dict[str, FileCursor]
@@ -80,7 +81,12 @@ class OpenFile(Resource[M]):
         return await self._cursor.read(self._transport, size, signal=signal, total=total)
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Return what has arrived of the next `size` bytes, for `io.TextIOWrapper`."""
+        """Return what has arrived of the next `size` bytes, for `io.TextIOWrapper`.
+
+        Args:
+            size: The number of bytes, at most; -1 for all that have arrived.
+
+        """
         self._check_blocking()
         return run_blocking(
             self._cursor.read(Sync.transport, None if size < 0 else size, once=True)

@@ -413,7 +413,13 @@ def is_file_output(value: object) -> TypeGuard[FileOutput[Any]]:
 
 
 def transform_output(value: object, client: Resource[Any]) -> Any:
-    """Return a model's output with a `FileOutput` for each file's URL; 1.0.7's helper."""
+    """Return a model's output with a `FileOutput` for each file's URL; 1.0.7's helper.
+
+    Args:
+        value: The output.
+        client: The client that fetches the files.
+
+    """
     return wrap_files(value, check_resource("client", client)._session)
 
 

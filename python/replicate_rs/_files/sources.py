@@ -246,7 +246,12 @@ def _get_errno(error: OSError) -> int | None:
 
 
 def base64_encode_file(file: FileLike) -> str:
-    """Return a file's content, from its beginning, as a ``data:`` URI; 1.0.7's helper."""
+    """Return a file's content, from its beginning, as a ``data:`` URI; 1.0.7's helper.
+
+    Args:
+        file: The file: a path, bytes, or an open file.
+
+    """
     return FileSource.of_sync(file).to_data_uri()
 
 

@@ -66,9 +66,13 @@ FileLike: TypeAlias = Annotated[
     | Image,
     AsItIs(),
 ]
+"""A file to upload: a path, bytes, an open file, an object that can be read, an async iterable of
+bytes, or a PIL image. Text is the path of a file."""
 NamedFile: TypeAlias = tuple[str | None, FileLike] | tuple[str | None, FileLike, str | None]
-# A name for each file to save, or a function that returns it for an index and a file.
+"""A file with the name, and the media type, that it is uploaded under; None for the file's own."""
 FileNames: TypeAlias = Sequence[str] | Annotated[Callable[[int, FileOutput[Any]], str], AsItIs()]
+"""A name for each file to save, or a function that returns it for an index and a file."""
 OnSent: TypeAlias = Annotated[Callable[[int, int], object], AsItIs()]
-# The files saved, and the files in all.
+"""A function of the bytes sent, and the bytes of all uploads begun."""
 OnSaved: TypeAlias = Annotated[Callable[[int, int], object], AsItIs()]
+"""A function of the files saved, and the files in all."""

@@ -118,7 +118,10 @@ class EventStream(Generic[J]):
         urls: object = self.prediction.urls
         url: object = urls.get("stream") if is_object(urls) else None
         if url is None:
-            raise StreamError("this model does not support streaming", self.prediction)
+            raise StreamError(
+                "this model does not support streaming: run() returns its output at the end",
+                self.prediction,
+            )
         if not isinstance(url, str):
             raise self._bad_url(repr(url))
         return url

@@ -36,34 +36,44 @@ class Job(Record[M]):
     _is_prediction: ClassVar[bool] = False
 
     id: str
+    """The id that other calls take."""
     model: str
     """``owner/name``."""
     version: str | None
     """64 hexadecimal digits; ``hidden`` for official models."""
     status: Status
+    """``starting``, ``processing``, then ``succeeded``, ``failed``, ``canceled``, or ``aborted`` if
+    it was canceled before it started."""
     input: dict[str, Any] | None
     """As passed: defaults are not filled in."""
     output: Any
     """Of the type that the model declares; None until there is output."""
     logs: str | None
+    """What the model printed so far."""
     error: str | None
     """Why it failed."""
     metrics: dict[str, Any] | None
     """``predict_time`` and ``total_time`` in seconds; language models add token counts."""
     source: Literal["api", "web"] | None
+    """Where it was created: through the API, or on the website."""
     created_at: str | None
     """ISO 8601, in UTC; also `started_at`, `completed_at`.
 
     The same as `datetime`: `created`, `started`, `completed`.
     """
     started_at: str | None
+    """When the model began; ISO 8601, in UTC."""
     completed_at: str | None
+    """When it ended; ISO 8601, in UTC."""
     created: Final = timestamp_property("created_at")
     started: Final = timestamp_property("started_at")
     completed: Final = timestamp_property("completed_at")
     urls: dict[str, str] | None
+    """Addresses of the API by their use: ``get``, ``cancel``."""
     webhook: str | None
+    """The URL that the API sends events to."""
     webhook_events_filter: list[WebhookEvent] | None
+    """Which events the API sends; all if it is None."""
 
     @property
     def is_done(self) -> bool:

@@ -14,11 +14,18 @@ class Progress:
         self.percentage: float = percentage
         """From 0 to 1."""
         self.current: int = current
+        """Steps done."""
         self.total: int = total
+        """Steps in all."""
 
     @classmethod
     def parse(cls, logs: str | None) -> Progress | None:
-        """Return the last progress bar in these logs, None if there is none."""
+        """Return the last progress bar in these logs, None if there is none.
+
+        Args:
+            logs: The text; None counts as empty.
+
+        """
         text = logs or ""
         end, newline, carriage_return = len(text), len(text), len(text)
         # Search backwards, and only lines with a "|", so that megabytes of logs cost nothing.

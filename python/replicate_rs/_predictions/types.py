@@ -9,7 +9,10 @@ from .._base.types import FileEncodingStrategy, Options, Seconds, TypedDict
 from .._files.types import OnSent
 
 Status: TypeAlias = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
+"""The state of a prediction or a training; the last four are final."""
 WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
+"""When the API sends a webhook: at the start, for each output, for each line of the logs, and at
+the end."""
 
 
 class TrainingOptions(Options, total=False):
@@ -58,3 +61,5 @@ class WaitOptions(TypedDict, total=False):
 
 
 Wait: TypeAlias = bool | Seconds | WaitOptions
+"""How `run` waits: True or seconds to hold the first request open, False to poll, or `WaitOptions`.
+"""

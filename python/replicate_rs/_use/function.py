@@ -277,6 +277,10 @@ class Function(BaseFunction[P, R]):
     def create(self, /, *args: P.args, **inputs: P.kwargs) -> Run[R]:
         """Start the model and return at once.
 
+        Args:
+            args: None: inputs are passed by their names.
+            inputs: The model's inputs; files in them are uploaded.
+
         Raises:
             TypeError: An input was passed without its name.
 
@@ -316,6 +320,10 @@ class AsyncFunction(BaseFunction[P, R]):
 
     async def create(self, /, *args: P.args, **inputs: P.kwargs) -> AsyncRun[R]:
         """Start the model and return at once.
+
+        Args:
+            args: None: inputs are passed by their names.
+            inputs: The model's inputs; files in them are uploaded.
 
         Raises:
             TypeError: An input was passed without its name.

@@ -152,6 +152,7 @@ class OutputIterator(BaseOutputIterator[T]):
     __slots__ = ()
 
     prediction: Prediction
+    """The prediction that runs."""
 
     def __iter__(self) -> Iterator[T]:
         return flatten(self._batches(Sync))
@@ -170,6 +171,7 @@ class AsyncOutputIterator(BaseOutputIterator[T]):
     __slots__ = ()
 
     prediction: Prediction[Async]
+    """The prediction that runs."""
 
     def __aiter__(self) -> AsyncIterator[T]:
         return flatten_async(self._batches(Async))

@@ -52,6 +52,7 @@ class Run(BaseRun[R]):
     __slots__ = ()
 
     prediction: Prediction
+    """The prediction that runs."""
 
     def output(self) -> R:
         """Wait for the output and return it.
@@ -77,6 +78,7 @@ class AsyncRun(BaseRun[R]):
     __slots__ = ()
 
     prediction: Prediction[Async]
+    """The prediction that runs."""
 
     async def output(self) -> R:
         """Wait for the output and return it; see `Run.output`."""

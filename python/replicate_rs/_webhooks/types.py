@@ -30,15 +30,19 @@ class HasHeaders(Protocol):
 
 
 Secret: TypeAlias = str | HasKey
-# Several while the secret is rotated.
+"""``whsec_`` and base64, or an object that has it as `key`."""
 Secrets: TypeAlias = Secret | Iterable[Secret]
-# Seconds since 1970, or a `datetime`.
+"""One secret, or several while the secret is rotated."""
 Moment: TypeAlias = float | datetime
+"""A time: seconds since 1970, or a `datetime`."""
 Now: TypeAlias = Moment | Callable[[], Moment]
+"""The time, or a function that returns it."""
 _Text: TypeAlias = str | bytes
-# A request, a WSGI environment or an ASGI scope.
 WebhookRequest: TypeAlias = HasHeaders | Mapping[str, Any]
+"""A request of a web framework, a WSGI environment or an ASGI scope."""
 WebhookHeaders: TypeAlias = (
     Mapping[str, str] | Mapping[str, _Text] | Mapping[bytes, bytes] | Iterable[tuple[_Text, _Text]]
 )
+"""The headers of a webhook: a mapping, or pairs of text or bytes."""
 WebhookBody: TypeAlias = Annotated[bytes | bytearray | memoryview | str, AsItIs()]
+"""The raw body of a webhook, as it was received."""

@@ -202,7 +202,12 @@ class SeenWebhooks:
                 self._ids[id] = True
 
     def is_settled(self, id: str) -> bool:
-        """Return whether a webhook was handled with success."""
+        """Return whether a webhook was handled with success.
+
+        Args:
+            id: The webhook's id.
+
+        """
         return self._ids.get(text("id", id), False)
 
     def __len__(self) -> int:

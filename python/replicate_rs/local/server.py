@@ -264,6 +264,12 @@ class LocalReplicate(Registry):
         The clock governs the expiry of files and data, deadlines, cold starts, retries of webhooks
         and rate limits. Timestamps in webhooks are real time, because receivers compare them with
         their own clock.
+
+        Args:
+            hours: Hours to move it by.
+            minutes: Minutes, added to these.
+            seconds: Seconds, added to these.
+
         """
         thread = self._running_thread
         thread.call(lambda: thread.state.clock.advance(3600 * hours + 60 * minutes + seconds))

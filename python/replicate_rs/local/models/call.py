@@ -85,7 +85,12 @@ def check_cancelled() -> None:
 
 
 def sleep(seconds: float) -> None:
-    """Sleep in a model. Raises `Cancelled` as soon as its prediction is canceled."""
+    """Sleep in a model. Raises `Cancelled` as soon as its prediction is canceled.
+
+    Args:
+        seconds: How long, in real time.
+
+    """
     call = current_call.get()
     if call is None:
         threading.Event().wait(seconds)

@@ -77,6 +77,10 @@ class Registry:
         The function takes the training's input and returns the weights as a file. The training
         creates a version of its destination that calls the function of the model `name`. If that
         function has an input `replicate_weights`, it is set to the weights.
+
+        Args:
+            name: ``owner/name``.
+
         """
         split_name(name)
 
@@ -94,7 +98,15 @@ class Registry:
     def collection(
         self, slug: str, models: Iterable[str], *, name: str | None = None, description: str = ""
     ) -> None:
-        """Create or replace a collection of models, which are given by their names."""
+        """Create or replace a collection of models, which are given by their names.
+
+        Args:
+            slug: The collection's name in addresses.
+            models: The names of the models, ``owner/name``.
+            name: The name for readers. Default: the slug, capitalized.
+            description: One sentence about the models.
+
+        """
         self._collections[slug] = Collection(
             slug=slug,
             name=name or slug.replace("-", " ").capitalize(),
@@ -103,11 +115,21 @@ class Registry:
         )
 
     def version(self, name: str) -> str:
-        """Return the id of a model's latest version."""
+        """Return the id of a model's latest version.
+
+        Args:
+            name: ``owner/name``.
+
+        """
         return self._latest(name).version_id
 
     def openapi_schema(self, name: str) -> dict[str, Any]:
-        """Return the OpenAPI schema of a model's latest version."""
+        """Return the OpenAPI schema of a model's latest version.
+
+        Args:
+            name: ``owner/name``.
+
+        """
         return self._latest(name).signature.openapi
 
     def _latest(self, name: str) -> Definition:

@@ -76,7 +76,12 @@ class Input:
     choices: collections.abc.Sequence[str | int | float] | None = None
 
     def keywords(self, type: str | None) -> dict[str, Any]:
-        """Return the keywords of a JSON schema for a value of this type."""
+        """Return the keywords of a JSON schema for a value of this type.
+
+        Args:
+            type: The JSON type of the value; None if it has none.
+
+        """
         is_array = type == "array"
         keywords: dict[str, Any] = {
             "description": self.description,

@@ -53,17 +53,28 @@ class Fault:
     """
 
     pattern: Pattern
+    """The requests that it applies to."""
     left: int | None
     status: int | None
+    """The status code of a response that replaces the server's own."""
     body: bytes | None
+    """The body of a response that replaces the server's own."""
     headers: Mapping[str, str] | None
+    """Headers of a response that replaces the server's own."""
     delay: float
+    """Seconds of real time before the response."""
     reset: bool | Literal["after"]
+    """Whether it resets the connection; ``after``: after the request was carried out."""
     truncate: int | None
+    """Bytes of a response's body after which it closes the connection."""
     drop_stream: int | None
+    """Events of a stream after which it closes the connection."""
     retry_after: float | None
+    """Seconds until a retry, as the response states them."""
     advice: tuple[Advice, ...]
+    """Where the response states them."""
     optional: bool
+    """Whether a test may pass in which it has not struck."""
     hits: int = field(default=0)
     met: int = field(default=0)
 
@@ -79,7 +90,13 @@ class Fault:
         return f"{self.pattern} ({reason})"
 
     def matches(self, method: str, path: str) -> bool:
-        """Return whether the fault applies to a request."""
+        """Return whether the fault applies to a request.
+
+        Args:
+            method: The request's method.
+            path: The request's path.
+
+        """
         is_applicable = self.drop_stream is None or path.startswith(_STREAM_PATHS)
         return self.left != 0 and is_applicable and self.pattern.matches(method, path)
 
@@ -92,7 +109,12 @@ class Fault:
             self.hits += 1
 
     def cut(self, transport: asyncio.Transport | None) -> None:
-        """Close the connection in the middle of a response."""
+        """Close the connection in the middle of a response.
+
+        Args:
+            transport: The connection; None if it is gone.
+
+        """
         if not self._strikes_at_once:
             self.hits += 1
         if transport is not None:
@@ -121,7 +143,16 @@ class Fault:
         send: Send,
         transport: asyncio.Transport | None,
     ) -> None:
-        """Serve a request with this fault."""
+        """Serve a request with this fault.
+
+        Args:
+            app: The application that would answer.
+            scope: The request, as ASGI describes it.
+            receive: The function that returns its body.
+            send: The function that takes the response.
+            transport: The connection; None if it is gone.
+
+        """
         await asyncio.sleep(self.delay)
         if self.reset is True:
             _reset(transport)

@@ -1,0 +1,324 @@
+"""The programs on the pages of the site, each page from its first block to its last.
+
+The models that they name are on a local server. Pages whose programs other tests run are in
+`ELSEWHERE`.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import inspect
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import replicate_rs as replicate
+from replicate_rs import exceptions, webhook
+from replicate_rs.local import LocalReplicate
+from support.readmes import PNG
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+NODE = ROOT / "tests" / "node" / "node_modules"
+SITE = (ROOT / "mkdocs.yml").read_text()
+PAIRS = DOCS / "coming-from"
+TOKEN = "r8_readme"
+
+
+def blocks(path: Path, language: str = "python") -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def sides(name: str, language: str) -> tuple[list[str], list[str]]:
+    """Return the programs on the left and on the right of a page of pairs."""
+    pairs = re.findall(
+        rf"<div class=\"pair\" markdown>\n\n```{language}\n(.*?)```\n\n"
+        r"```python\n(.*?)```\n\n</div>",
+        (PAIRS / name).read_text(),
+        re.DOTALL,
+    )
+    assert len(pairs) == 20
+    return [left for left, _ in pairs], [right for _, right in pairs]
+
+
+@pytest.fixture
+def service(monkeypatch, tmp_path) -> Iterator[LocalReplicate]:
+    server = LocalReplicate(token=TOKEN)
+
+    @server.model("black-forest-labs/flux-schnell")
+    @server.model("acme/painter")
+    def paint(prompt: str) -> list[bytes]:
+        return [PNG]
+
+    @server.model("nightmareai/real-esrgan")
+    def upscale(image: bytes) -> bytes:
+        return image * 2
+
+    @server.model("acme/caption")
+    def caption(image: bytes) -> str:
+        return f"{len(image)} bytes"
+
+    @server.model("meta/meta-llama-3-8b-instruct", stream=True)
+    def llama(prompt: str) -> Iterator[str]:
+        yield from ("Llamas ", "in ", "fog.")
+
+    with server:
+        monkeypatch.setenv("REPLICATE_API_TOKEN", TOKEN)
+        monkeypatch.setenv("REPLICATE_BASE_URL", server.base_url)
+        monkeypatch.setenv("REPLICATE_API_BASE_URL", server.base_url)
+        monkeypatch.setenv("REPLICATE_POLL_INTERVAL", "0.02")
+        monkeypatch.chdir(tmp_path)
+        # Creates the default client anew, in the environment of this test.
+        replicate.bearer_token = None
+        yield server
+        replicate.bearer_token = None
+
+
+def run(programs: list[str], page: str) -> SimpleNamespace:
+    """Run programs, one after the other, with the same variables."""
+    names = {"__name__": "page"}
+    for number, program in enumerate(programs, start=1):
+        exec(compile(program, f"{page}, block {number}", "exec"), names)
+    return SimpleNamespace(**names)
+
+
+# README.md
+
+# What is replaced so that it takes no time, and has a secret.
+REPLACED = {"range(1000)": "range(10)"}
+
+
+def test_the_examples_of_the_readme(service, capsys):
+    replaced = REPLACED | {"whsec_…": service.webhook_secret}
+    for number, program in enumerate(blocks(ROOT / "README.md"), start=1):
+        for old, new in replaced.items():
+            program = program.replace(old, new)
+        run([program], f"README.md, {number}")
+    assert (number, Path("larger.png").read_bytes()) == (5, PNG * 2)
+    assert len([*Path("images").iterdir()]) == 10
+    printed = capsys.readouterr().out
+    assert "Llamas in fog." in printed
+    assert printed.endswith("HI\n")
+
+
+# Guides
+
+
+@pytest.mark.parametrize("name", ["first-run-account.md", "running.md", "errors.md"])
+def test_the_programs_of_a_page_run(service, name):
+    run(blocks(DOCS / name), name)
+
+
+def test_the_first_run_without_an_account(service, capsys, pytester_like):
+    *programs, test = blocks(DOCS / "first-run.md")
+    run(programs, "first-run.md")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "iguana.png"
+    assert Path("iguana.png").read_bytes()[:4] == PNG[:4]
+    assert lines[1].startswith("What iguanas dream of, nobody knows. ")
+    assert lines[1].endswith(" succeeded")
+    pytester_like(test)
+
+
+def test_the_page_on_networks(service, monkeypatch):
+    names = run(blocks(DOCS / "network.md"), "network.md")
+    names.client.base_url = service.base_url
+    assert names.client.accounts.current().username
+
+
+def test_the_page_on_tests_and_tracing(service, pytester_like):
+    tests, *programs = blocks(PAIRS / "tests-and-tracing.md")
+    run(["from replicate_rs import Replicate", *programs], "tests-and-tracing.md")
+    pytester_like(tests, passed=2)
+
+
+@pytest.fixture
+def pytester_like(tmp_path):
+    """Run a program as tests, in a process of their own."""
+
+    def check(program: str, passed: int = 1) -> None:
+        path = tmp_path / "test_page.py"
+        path.write_text(program)
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        assert f"{passed} passed" in done.stdout
+
+    return check
+
+
+# Frameworks
+
+
+def framework(name: str) -> SimpleNamespace:
+    return run(blocks(DOCS / "frameworks" / f"{name}.md"), name)
+
+
+def test_fastapi(service):
+    testclient = pytest.importorskip("fastapi.testclient")
+    page = framework("fastapi")
+    with testclient.TestClient(page.app) as client:
+        assert client.get("/picture", params={"prompt": "x"}).json()["url"].startswith("http")
+        assert "Llamas" in client.get("/chat", params={"prompt": "x"}).text
+
+
+def test_flask(service):
+    pytest.importorskip("flask")
+    client = framework("flask").app.test_client()
+    sent = client.post("/caption", data={"image": (io.BytesIO(b"123"), "a.png")})
+    assert sent.get_json() == {"caption": "3 bytes"}
+    assert b"Llamas" in client.get("/chat?prompt=x").get_data()
+
+
+def test_django(service):
+    settings = pytest.importorskip("django.conf").settings
+    if not settings.configured:
+        settings.configure(DEFAULT_CHARSET="utf-8")
+    requests = importlib.import_module("django.test").RequestFactory()
+    page = framework("django")
+    image = importlib.import_module("django.core.files.uploadedfile").SimpleUploadedFile(
+        "a.png", b"123"
+    )
+    assert json.loads(page.caption(requests.post("/", {"image": image})).content) == {
+        "caption": "3 bytes"
+    }
+    answer = asyncio.run(page.picture(requests.get("/", {"prompt": "x"})))
+    assert json.loads(answer.content)["url"].startswith("http")
+    assert b"Llamas" in b"".join(page.chat(requests.get("/", {"prompt": "x"})))
+
+
+def test_celery(service):
+    pytest.importorskip("celery")
+    page = framework("celery")
+    assert page.paint.apply(args=["an iguana"]).get() == "an-iguana.webp"
+    assert Path("an-iguana.webp").read_bytes() == PNG
+
+
+def test_aws_lambda(service):
+    image = "data:image/png;base64,QUJD"
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 30_000)
+    assert framework("aws-lambda").handler({"url": image}, context) == {"caption": "3 bytes"}
+
+
+# Coming from
+
+
+@pytest.mark.parametrize("name", ["replicate-1.md", "replicate-2.md", "node.md"])
+def test_what_people_do_first(service, name):
+    _, programs = sides(name, "js" if name == "node.md" else "python")
+    run(programs, name)
+
+
+def test_the_same_with_1_0_7(service):
+    pytest.importorskip("replicate")
+    # The official clients take no URL of this machine for a file.
+    service.settings.files = "data"
+    programs, _ = sides("replicate-1.md", "python")
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(programs)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_same_with_2_0_is_python():
+    """2.0 is not installed here; the names of its methods are those of `test_surfaces.py`."""
+    programs, _ = sides("replicate-2.md", "python")
+    for program in programs:
+        ast.parse(program)
+
+
+@pytest.mark.skipif(not (NODE / "replicate").exists(), reason="the Node client is not installed")
+def test_the_same_with_node(service, tmp_path):
+    service.settings.files = "data"
+    programs, _ = sides("node.md", "js")
+    text = "\n".join(programs).replace(
+        "new Replicate()", "new Replicate({ baseUrl: process.env.REPLICATE_BASE_URL })"
+    )
+    (tmp_path / "node_modules").symlink_to(NODE)
+    (tmp_path / "page.mjs").write_text(text)
+    done = subprocess.run(
+        [shutil.which("node"), "page.mjs"],
+        cwd=tmp_path,
+        env=os.environ | {"REPLICATE_BASE_URL": service.base_url},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["replicate-1.md", "replicate-2.md", "node.md"])
+def test_a_page_begins_with_ten_differences(name):
+    begin = (PAIRS / name).read_text().partition("\n## ")[0]
+    assert re.findall(r"^(\d+)\. ", begin, re.MULTILINE) == [str(each) for each in range(1, 11)]
+
+
+# Errors
+
+
+def errors() -> list[str]:
+    found = [*exceptions.__all__]
+    found += [
+        name
+        for name, value in vars(webhook).items()
+        if inspect.isclass(value) and issubclass(value, webhook.WebhookValidationError)
+    ]
+    return found
+
+
+@pytest.mark.parametrize("name", errors())
+def test_an_error_is_explained_and_has_its_place_in_the_reference(name):
+    text = (DOCS / "errors.md").read_text()
+    (section,) = re.findall(rf"^### `{name}`\n\n(.*?)(?=^#|\Z)", text, re.DOTALL | re.MULTILINE)
+    link = re.match(
+        r"\[Reference\]\(reference/(\w+\.md)#replicate_rs\.(?:\w+\.)?(\w+)\)\. ", section
+    )
+    assert link[2] == name
+    page = (DOCS / "reference" / link[1]).read_text()
+    assert f"::: replicate_rs.{name}\n" in page or "::: replicate_rs.exceptions\n" in page
+    assert len(section.partition("). ")[2].split()) > 8
+
+
+@pytest.mark.parametrize("name", exceptions.__all__)
+def test_a_docstring_of_an_error_says_more_than_its_status(name):
+    assert len(inspect.getdoc(getattr(exceptions, name)).split()) > 5
+
+
+# The site
+
+
+def test_every_page_is_in_the_navigation():
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.glob("**/*.md")}
+    listed = set(re.findall(r"^ +- (?:.*: )?([\w/.-]+\.md)$", SITE, re.MULTILINE))
+    missing = sorted(pages - listed)
+    assert missing == []
+
+
+def test_tools_of_the_site_are_pinned():
+    lines = (ROOT / "tools" / "requirements-docs.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[\w-]+==[\d.]+", line) for line in lines if not line.startswith("#"))
+
+
+def test_warnings_end_the_build():
+    """With ``--quiet``, mkdocs drops warnings before it counts them."""
+    assert re.search(r"^strict: true$", SITE, re.MULTILINE)
+    (line,) = re.findall(r"^\t.*mkdocs build.*$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert line == "\t.docs/bin/mkdocs build"
