@@ -255,6 +255,7 @@ _SUBMODULES = (
     "prediction",
     "resource",
     "schema",
+    "telemetry",
     "training",
     "types",
     "version",
