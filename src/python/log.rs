@@ -193,10 +193,10 @@ impl Log {
         if self.is_for_caller || lock(&self.state).lines.is_empty() {
             return;
         }
-        let this = self.this.clone();
+        // The call may end, and drop this, before the other thread runs.
+        let this = self.this.upgrade();
         tokio::task::spawn_blocking(move || {
-            let log = this.upgrade()?;
-            Python::try_attach(|py| log.write(py))
+            Python::try_attach(|py| this.inspect(|log| log.write(py)));
         });
     }
 }

@@ -319,23 +319,22 @@ def note_import(module: str) -> None:
         _on_import(module)
 
 
-def make_observable(
-    method: ResourceMethod, replace: Callable[[Callable[..., Any]], None]
-) -> Callable[..., Any]:
-    """Return what is performed for a method; `replace` is called when that changes."""
+def make_observable(method: ResourceMethod, replace: Callable[[Callable[..., Any]], None]) -> None:
+    """Have `replace` called with what is performed for a method, when that changes."""
     _performed.append((method, replace))
-    return method.function if _observer is None else _observer(method)
+    if _observer is not None:
+        replace(_observer(method))
 
 
 def _checked(method: ResourceMethod) -> Callable[..., Coroutine[Any, Any, Any]]:
-    function = method.function
+    function = perform = method.function
     check: Any = checker(function, RULES)
 
     def replace(by: Callable[..., Any]) -> None:
         nonlocal perform
         perform = by
 
-    perform = make_observable(method, replace)
+    make_observable(method, replace)
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         if args and (adapter := args[0]._session.adapter) is not None:
@@ -346,14 +345,14 @@ def _checked(method: ResourceMethod) -> Callable[..., Coroutine[Any, Any, Any]]:
 
 
 def _stepped(method: ResourceMethod) -> Callable[..., Any]:
-    function = method.function
+    function = perform = method.function
     check: Any = checker(function, BLOCKING_RULES)
 
     def replace(by: Callable[..., Any]) -> None:
         nonlocal perform
         perform = by
 
-    perform = make_observable(method, replace)
+    make_observable(method, replace)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if args and (adapter := args[0]._session.adapter) is not None:

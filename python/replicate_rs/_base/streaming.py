@@ -226,13 +226,14 @@ class _StreamingMethod(ResourceMethod, Generic[P, T, R]):
         super().__init__(function)
 
     def _make_suspending(self) -> Callable[..., Any]:
-        function, check = self.function, checker(self.function, RULES)
+        function = perform = self.function
+        check = checker(function, RULES)
 
         def replace(by: Callable[..., Any]) -> None:
             nonlocal perform
             perform = by
 
-        perform = make_observable(self, replace)
+        make_observable(self, replace)
 
         def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[Any]:
             adapter = resource._session.adapter
@@ -285,13 +286,14 @@ class streaming(_StreamingMethod[P, T, R]):  # noqa: N801 - reads as a decorator
         return Method(self._blocking or self._make_blocking(), resource)
 
     def _make_blocking(self) -> Callable[..., Any]:
-        function, check = self.function, checker(self.function, RULES)
+        function = perform = self.function
+        check = checker(function, RULES)
 
         def replace(by: Callable[..., Any]) -> None:
             nonlocal perform
             perform = by
 
-        perform = make_observable(self, replace)
+        make_observable(self, replace)
 
         def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T, R]:
             adapter = resource._session.adapter

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 from .._base.typing import is_array, is_object
 from ..exceptions import ReplicateError
 from ..identifier import target_of
+from ..model import Model, Models
 from ..prediction import Prediction
+from ..version import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +28,8 @@ PROVIDER = "replicate"
 GENERATING = frozenset(("run", "stream", "text_stream", "relay", "use", "use.stream", "map"))
 GENERATE = "generate_content"
 
+# Resources whose operations name a model by its owner and its name.
+_OF_MODELS = (Models, Versions)
 # The collections of the API, and what follows each in a path.
 _PARAMETERS = {
     "collections": ("collection_slug",),
@@ -37,8 +41,10 @@ _PARAMETERS = {
     "versions": ("version_id",),
 }
 _WORDS = frozenset(
-    ("account", "cancel", "default", "download", "examples", "hardware")
-    + ("readme", "search", "secret", "webhooks")
+    [
+        *("account", "cancel", "default", "download", "examples", "hardware", "readme", "search"),
+        *("secret", "webhooks"),
+    ]
 )
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"))
 
@@ -132,18 +138,28 @@ def attributes_of_arguments(arguments: Mapping[str, Any]) -> Attributes:
         found |= attributes_of_prediction(resource, is_request=True)  # pyright: ignore[reportUnknownArgumentType] - of either client
     if isinstance(prediction := arguments.get("prediction"), Prediction):
         found |= attributes_of_prediction(prediction, is_request=True)  # pyright: ignore[reportUnknownArgumentType] - of either client
-    model, version = arguments.get("ref") or arguments.get("model"), arguments.get("version")
-    for ref in (model, version):
-        _add_target(found, ref)
-    deployment = arguments.get("deployment")
+    for name in ("ref", "model", "version"):
+        _add_target(found, arguments.get(name))
+    if isinstance(resource, _OF_MODELS):
+        owner, name = arguments.get("owner"), arguments.get("name")
+        if isinstance(owner, str) and isinstance(name, str):
+            found["gen_ai.request.model"] = f"{owner}/{name}"
+        elif not isinstance(owner, str) or "/" in owner:
+            _add_target(found, owner)
+    elif isinstance(resource, Model):
+        found["gen_ai.request.model"] = f"{resource.owner}/{resource.name}"
+    _add_deployment(found, arguments.get("deployment"))
+    return found
+
+
+def _add_deployment(found: Attributes, deployment: Any) -> None:
+    """Add the name of a deployment: of text, of an object, or of a pair."""
     if isinstance(deployment, str):
         found["replicate.deployment.name"] = deployment
-    elif deployment is not None:
-        owner, name = getattr(deployment, "owner", None), getattr(deployment, "name", None)
-        if isinstance(deployment, tuple) and len(deployment) == 2:  # pyright: ignore[reportUnknownArgumentType] - of whatever
-            owner, name = deployment
-        found["replicate.deployment.name"] = f"{owner}/{name}"
-    return found
+    elif hasattr(deployment, "owner"):
+        found["replicate.deployment.name"] = f"{deployment.owner}/{deployment.name}"
+    elif deployment:
+        found["replicate.deployment.name"] = "/".join(map(str, deployment))
 
 
 def _add_target(found: Attributes, ref: Any) -> None:
@@ -159,7 +175,7 @@ def _add_target(found: Attributes, ref: Any) -> None:
     elif isinstance(ref, str) and "/" in ref:
         found["gen_ai.request.model"] = ref.partition(":")[0]
     elif isinstance(ref, tuple):
-        found["gen_ai.request.model"] = f"{ref[0]}/{ref[1]}"
+        found["gen_ai.request.model"] = "/".join(map(str, ref[:2]))
     if version is not None:
         found["replicate.model.version"] = version
 

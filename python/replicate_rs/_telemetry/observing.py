@@ -10,6 +10,7 @@ from opentelemetry import context as otel
 
 from .._base.resource import Resource
 from .._base.streaming import async_streaming, streaming
+from .._files.output import FileOutput
 from .._predictions.events import EventStream, parse_reason
 from ..exceptions import ReplicateError
 from ..prediction import Prediction
@@ -79,6 +80,9 @@ class Observer:
         is_stream: bool = False,
     ) -> Operation:
         arguments = arguments_of(function, args, kwargs)
+        if name.startswith("job."):
+            # A method of predictions and of trainings.
+            name = type(args[0]).__name__.lower() + name.removeprefix("job")
         return Operation(
             self._recorder,
             name,
@@ -201,7 +205,7 @@ def _note_stream(operation: Operation, stream: object, *, is_complete: bool) -> 
 
 def address_of(resource: object) -> tuple[str, int] | None:
     """Return the host and the port of a resource's API; None for a file, which is elsewhere."""
-    if not isinstance(resource, Resource) or hasattr(resource, "url"):
+    if not isinstance(resource, Resource) or isinstance(resource, FileOutput):
         return None
     try:
         base_url: str = resource._core.base_url

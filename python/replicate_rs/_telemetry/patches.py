@@ -71,7 +71,7 @@ class Patches:
         self._originals.clear()
 
     def _replace(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
-        original = vars(owner)[name]
+        original = cast("dict[str, Any]", vars(owner))[name]
         self._originals.append((owner, name, original))
         setattr(owner, name, wrap(original))
 
