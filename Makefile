@@ -24,7 +24,7 @@ ROWS := 5000
 # Compiled modules are kept, whatever the surroundings say: each process that tests start would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration trace screenshot clean
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
@@ -57,6 +57,7 @@ help:
 	@echo 'make bench-local         measure the throughput of the local server'
 	@echo 'make bench-holds         measure how much later a run returns than a create request that waits'
 	@echo 'make migration           write docs/migration.md from tools/surfaces.py'
+	@echo 'make trace               write the trace in docs/telemetry.md and its picture, from a run on the local server'
 	@echo 'make screenshot          take the pictures in docs/ (needs chromium and chromium-driver)'
 	@echo 'make clean               delete everything that these commands created'
 
@@ -294,6 +295,10 @@ performance:
 # To be run when this library or an official client has new names.
 migration:
 	$(PYTHON) tools/migration.py
+
+# To be run when spans have changed.
+trace: setup
+	$(BIN)/python tools/trace_picture.py
 
 # To be run by hand when the web page has changed.
 screenshot: setup

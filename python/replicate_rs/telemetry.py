@@ -12,18 +12,13 @@ recorded; inputs and outputs are if that is asked for.
 from __future__ import annotations
 
 from os import environ
-from typing import TYPE_CHECKING
 
 from ._base.checks import flag
+from ._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from typing import Any
-
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
-
-    from ._telemetry.patches import Patches
 
 __all__ = ["ReplicateInstrumentor", "instrument", "uninstrument"]
 
@@ -31,21 +26,22 @@ __all__ = ["ReplicateInstrumentor", "instrument", "uninstrument"]
 CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _CONTENT = frozenset(("true", "1", "span_only", "span_and_event"))
 
-_patches: Patches | None = None
+# A `Patches`, while calls are recorded.
+_patches: Any = None
 
 
 def instrument(
     *,
-    tracer_provider: TracerProvider | None = None,
-    meter_provider: MeterProvider | None = None,
+    tracer_provider: Any = None,
+    meter_provider: Any = None,
     capture_content: bool | None = None,
     propagate: bool = False,
 ) -> None:
     """Record the calls of all clients from now on. If they are recorded already, nothing changes.
 
     Args:
-        tracer_provider: Where spans go. Default: the program's tracer provider.
-        meter_provider: Where metrics go. Default: the program's meter provider.
+        tracer_provider: Where spans go, a `TracerProvider`. Default: the program's.
+        meter_provider: Where metrics go, a `MeterProvider`. Default: the program's.
         capture_content: Whether spans have inputs, outputs, the texts of errors, and the addresses
             of files, all of which may be private. Default: what the variable
             ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` says, else False.
@@ -117,3 +113,6 @@ class ReplicateInstrumentor:
     def uninstrument(self, **_options: Any) -> None:
         """Record no calls from now on."""
         uninstrument()
+
+
+defer_annotations(globals())

@@ -66,7 +66,9 @@ def test_nothing_private_is_recorded(both, recorded, tmp_path):
         both(lambda: client.stream("acme/x", {"text": "input_secret"}))
         both(
             lambda: client.request(
-                "/predictions?cursor=query_secret", headers={"X-Other": "header_secret"}
+                "/predictions",
+                params={"cursor": "query_secret"},
+                headers={"X-Other": "header_secret"},
             )
         )
         with pytest.raises(exceptions.ModelError):
