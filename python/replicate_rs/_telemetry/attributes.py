@@ -80,7 +80,7 @@ def attributes_of_attempt(method: str, url: str, *, is_api: bool, is_whole: bool
         method: The HTTP method.
         url: The URL, without user, password, query and fragment.
         is_api: Whether it is the API's.
-        is_whole: Whether paths elsewhere are shown. They lead to outputs.
+        is_whole: Whether other paths than those of the API are shown. They lead to outputs.
 
     """
     parts = urlsplit(url)
@@ -92,9 +92,9 @@ def attributes_of_attempt(method: str, url: str, *, is_api: bool, is_whole: bool
     }
     if method not in _METHODS:
         attributes["http.request.method_original"] = method
-    if is_api:
-        if (template := template_of(parts.path)) is not None:
-            attributes["url.template"] = template
+    template = template_of(parts.path) if is_api else None
+    if template is not None:
+        attributes["url.template"] = template
     elif not is_whole:
         url = f"{parts.scheme}://{parts.netloc}/REDACTED"
     attributes["url.full"] = url
