@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from .._base.typing import is_array, is_object
 from ..exceptions import ReplicateError
-from ..identifier import target_of
+from ..identifier import ModelVersionIdentifier, target_of
 from ..model import Model, Models
 from ..prediction import Prediction
 from ..version import Versions
@@ -138,8 +138,8 @@ def attributes_of_arguments(arguments: Mapping[str, Any]) -> Attributes:
         found |= attributes_of_prediction(resource, is_request=True)  # pyright: ignore[reportUnknownArgumentType] - of either client
     if isinstance(prediction := arguments.get("prediction"), Prediction):
         found |= attributes_of_prediction(prediction, is_request=True)  # pyright: ignore[reportUnknownArgumentType] - of either client
-    for name in ("ref", "model", "version"):
-        _add_target(found, arguments.get(name))
+    for argument in ("ref", "model", "version"):
+        _add_target(found, arguments.get(argument))
     if isinstance(resource, _OF_MODELS):
         owner, name = arguments.get("owner"), arguments.get("name")
         if isinstance(owner, str) and isinstance(name, str):
@@ -174,8 +174,8 @@ def _add_target(found: Attributes, ref: Any) -> None:
         found["gen_ai.request.model"] = f"{model.owner}/{model.name}"
     elif isinstance(ref, str) and "/" in ref:
         found["gen_ai.request.model"] = ref.partition(":")[0]
-    elif isinstance(ref, tuple):
-        found["gen_ai.request.model"] = "/".join(map(str, ref[:2]))
+    elif isinstance(ref, ModelVersionIdentifier):
+        found["gen_ai.request.model"] = f"{ref.owner}/{ref.name}"
     if version is not None:
         found["replicate.model.version"] = version
 
