@@ -24,7 +24,7 @@ ROWS := 5000
 # Compiled modules are kept, whatever the surroundings say: each process that tests start would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean docs docs-serve docs-version
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean docs docs-serve docs-version trace
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
@@ -61,6 +61,7 @@ help:
 	@echo 'make docs                build the site in site/; a broken link or a public name without a description fails'
 	@echo 'make docs-serve          show the site while its pages are written (PORT=8000)'
 	@echo 'make docs-version        commit the site as VERSION=1.2 to the branch gh-pages, as a release does'
+	@echo 'make trace               write the trace in docs/telemetry.md and its picture, from a run on the local server'
 	@echo 'make screenshot          take the pictures in docs/ (needs chromium and chromium-driver)'
 	@echo 'make clean               delete everything that these commands created'
 
@@ -302,6 +303,10 @@ migration:
 # Outputs that differ in times, ids, ports and paths only stay as they are.
 notebooks: setup
 	@$(BIN)/python tools/notebooks.py
+
+# To be run when spans have changed.
+trace: setup
+	$(BIN)/python tools/trace_picture.py
 
 # To be run by hand when the web page has changed.
 screenshot: setup

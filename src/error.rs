@@ -73,6 +73,27 @@ pub enum Kind {
     Internal,
 }
 
+impl Kind {
+    /// Return the name of the kind, which tells nothing of the call.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::Invalid => "invalid",
+            Kind::Connect => "connect",
+            Kind::Untrusted => "certificate",
+            Kind::Disconnected => "disconnected",
+            Kind::Timeout(..) => "timeout",
+            Kind::Protocol => "protocol",
+            Kind::TooLarge(_) | Kind::EventTooLarge => "too_large",
+            Kind::Status(_) => "status",
+            Kind::Aborted => "aborted",
+            Kind::File => "file",
+            Kind::Busy => "busy",
+            Kind::Closed => "closed",
+            Kind::Internal => "internal",
+        }
+    }
+}
+
 /// The failure of one call.
 #[derive(Debug)]
 pub struct Error {

@@ -53,6 +53,8 @@ mod _core {
     #[pymodule_export]
     use crate::python::json::{is_plain, write_json};
     #[pymodule_export]
+    use crate::python::log::set_tracer;
+    #[pymodule_export]
     use crate::python::pending::PyPending;
     #[pymodule_export]
     use crate::python::port::PyHubPort;

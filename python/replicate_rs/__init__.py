@@ -256,6 +256,7 @@ _SUBMODULES = (
     "prediction",
     "resource",
     "schema",
+    "telemetry",
     "training",
     "types",
     "version",

@@ -9,6 +9,7 @@
 //!   whole call.
 
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -24,7 +25,7 @@ use super::fetch_policy::FetchPolicy;
 use super::pool::Pool;
 use super::rate_limit::RateLimit;
 use super::request::{Body, Request};
-use super::stats::{ActiveCall, Attempt};
+use super::stats::{ActiveCall, Attempt, Observer, Outcome};
 use super::timing;
 use crate::clock;
 use crate::error::{Error, Kind, Phase};
@@ -46,6 +47,7 @@ pub(crate) struct Incoming {
     response: reqwest::Response,
     read_timeout: Option<Duration>,
     deadline: Option<(Instant, Duration)>,
+    observer: Option<Arc<dyn Observer>>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -73,10 +75,10 @@ impl Incoming {
 
     /// Return the next part of the body, or None at its end, without any timeout.
     pub(crate) async fn next_unlimited(&mut self) -> Result<Option<Bytes>, Error> {
-        self.response
-            .chunk()
-            .await
-            .map_err(|error| self.with_id(error.into()))
+        let part = self.response.chunk().await;
+        let part = part.map_err(|error| self.with_id(error.into()))?;
+        self.note_received(part.as_ref());
+        Ok(part)
     }
 
     /// Return the next part of the body, or None at its end.
@@ -92,7 +94,15 @@ impl Incoming {
                 None => next.await,
             }
         };
-        part.map_err(|error| self.with_id(error))
+        let part = part.map_err(|error| self.with_id(error))?;
+        self.note_received(part.as_ref());
+        Ok(part)
+    }
+
+    fn note_received(&self, part: Option<&Bytes>) {
+        if let (Some(observer), Some(part)) = (&self.observer, part) {
+            observer.on_received(part.len());
+        }
     }
 
     /// Add to an error that the request was sent, and its id.
@@ -217,7 +227,11 @@ struct Call<'a> {
     pool: &'a Pool,
     request: &'a Request,
     attempts: Attempts,
+    /// The number of the current attempt, from 1 on.
+    number: u32,
     attempt_start: Instant,
+    /// Whether an attempt is under way, so that it is observed if this is dropped.
+    is_attempting: bool,
     /// Whether the current attempt was made in turn.
     had_turn: bool,
     _active: ActiveCall<'a>,
@@ -233,32 +247,43 @@ impl<'a> Call<'a> {
             pool,
             request,
             attempts,
+            number: 1,
             attempt_start: Instant::now(),
+            is_attempting: true,
             had_turn: false,
             _active: active,
         }
     }
 
-    fn observe(&self, number: u32, outcome: Result<u16, &Error>, next_delay: Option<Duration>) {
-        if let Some(observer) = &self.request.observer {
-            let duration = self.attempt_start.elapsed();
+    fn observe(&mut self, outcome: Outcome<'_>, next_delay: Option<Duration>) {
+        self.is_attempting = false;
+        let request = self.request;
+        if let Some(observer) = &request.observer {
+            let is_answered = matches!(outcome, Outcome::Status(_));
             observer.on_attempt(&Attempt {
-                number,
+                method: &request.method,
+                url: &request.url,
+                is_api: request.api.origin.contains(&request.url),
+                number: self.number,
                 outcome,
-                duration,
+                duration: self.attempt_start.elapsed(),
                 next_delay,
+                sent: if is_answered {
+                    request.body.length()
+                } else {
+                    0
+                },
             });
         }
     }
 
-    fn finish(self, status: u16) {
-        self.observe(self.attempts.failed() + 1, Ok(status), None);
+    fn finish(mut self, status: u16) {
+        self.observe(Outcome::Status(status), None);
     }
 
     /// Wait until the next attempt, or return the error if there is none.
     async fn wait_to_retry(&mut self, mut error: Error) -> Result<(), Error> {
         let shared = &self.pool.shared;
-        let number = self.attempts.failed() + 1;
         let abandoned = self.request.abandoned.as_ref();
         let delay = if abandoned.is_some_and(CancellationToken::is_cancelled) {
             None
@@ -267,10 +292,10 @@ impl<'a> Call<'a> {
                 .next_delay(&error, fastrand::f64(), &shared.budget)
         };
         let outcome = match &error.kind {
-            Kind::Status(response) => Ok(response.status),
-            _ => Err(&error),
+            Kind::Status(response) => Outcome::Status(response.status),
+            _ => Outcome::Failed(&error),
         };
-        self.observe(number, outcome, delay);
+        self.observe(outcome, delay);
         let Some(delay) = delay else {
             shared.counters.failures.increment();
             if let Kind::Status(response) = &error.kind {
@@ -290,7 +315,9 @@ impl<'a> Call<'a> {
         } else {
             sleep(delay).await;
         }
+        self.number = self.number.saturating_add(1);
         self.attempt_start = Instant::now();
+        self.is_attempting = true;
         Ok(())
     }
 
@@ -309,6 +336,14 @@ impl<'a> Call<'a> {
         self.attempts.note_throttled(start.elapsed());
         self.had_turn = true;
         waited.inspect_err(|_| shared.counters.failures.increment())
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if self.is_attempting {
+            self.observe(Outcome::Abandoned, None);
+        }
     }
 }
 
@@ -344,6 +379,7 @@ async fn exchange(pool: &Pool, request: &Request) -> Result<Incoming, Error> {
             response,
             read_timeout,
             deadline: None,
+            observer: request.observer.clone(),
             _permit: permit,
         };
         if status.as_u16() >= 400 {

@@ -49,6 +49,17 @@ pub(crate) enum Body {
     Upload(Arc<Upload>),
 }
 
+impl Body {
+    /// Return the length in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Body::Empty => 0,
+            Body::Bytes(bytes) => bytes.len().try_into().unwrap_or(u64::MAX),
+            Body::Upload(upload) => upload.length(),
+        }
+    }
+}
+
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {

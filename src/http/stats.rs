@@ -5,6 +5,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use reqwest::Method;
+use url::Url;
+
 use crate::error::Error;
 
 #[derive(Debug, Default)]
@@ -55,16 +58,34 @@ impl Drop for ActiveCall<'_> {
 /// One attempt of a call.
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) url: &'a Url,
+    /// Whether the URL is the API's.
+    pub(crate) is_api: bool,
     /// From 1 on.
     pub(crate) number: u32,
-    /// The status of the response, or the failure.
-    pub(crate) outcome: Result<u16, &'a Error>,
+    pub(crate) outcome: Outcome<'a>,
     pub(crate) duration: Duration,
     /// How long the call waits before the next attempt; None if there is none.
     pub(crate) next_delay: Option<Duration>,
+    /// The length of the request's body, in bytes, if it was sent.
+    pub(crate) sent: u64,
 }
 
-/// Receives every attempt of a call when it ends.
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome<'a> {
+    /// With a response of this status.
+    Status(u16),
+    Failed(&'a Error),
+    /// The caller left, or its deadline passed.
+    Abandoned,
+}
+
+/// Receives what happens in a call.
 pub(crate) trait Observer: Any + fmt::Debug + Send + Sync {
+    /// Receive an attempt when it ends.
     fn on_attempt(&self, attempt: &Attempt<'_>);
+    /// Receive the length of a part of a response's body, in bytes.
+    fn on_received(&self, length: usize);
 }

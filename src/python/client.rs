@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::abort::PyAbortSignal;
-use super::context::CallContext;
+use super::context::{CallContext, write_log};
 use super::errors::{Redacted, missing_token, redacted};
 use super::files::{PyDownloadCounters, PyFileInfo, PyUpload};
 use super::headers::{Pairs, bearer, header, header_map};
@@ -347,7 +347,7 @@ impl PyCore {
             request.max_bytes = usize::MAX;
         }
         if let Some(headers) = headers {
-            request.own_headers = header_map(&headers)?;
+            request.own_headers.extend(header_map(&headers)?);
         }
         set_timeouts(&mut request, total, read)?;
         request.retries = retries.unwrap_or(request.retries);
@@ -408,11 +408,20 @@ impl PyCore {
             .into_iter()
             .map(|(url, path)| Ok((self.fetch(py, &url, total)?, path)));
         let requests = requests.collect::<PyResult<Vec<_>>>()?;
+        let observed = requests.iter();
+        let observers: Vec<_> = observed
+            .filter_map(|(request, _)| request.observer.clone())
+            .collect();
         let counters = counters.map(|it| it.get().0.clone()).unwrap_or_default();
         let work = job(move |pool| async move {
             let infos = download::save_all(pool, requests, overwrite, most, &counters).await?;
             let infos: Vec<_> = infos.into_iter().map(PyFileInfo::from).collect();
-            deliver(move |py| infos.into_py_any(py))
+            deliver(move |py| {
+                for observer in &observers {
+                    write_log(py, Some(&**observer));
+                }
+                infos.into_py_any(py)
+            })
         });
         Ok(self.pending(signal, work))
     }
@@ -539,11 +548,8 @@ impl PyCore {
     ) -> PyResult<PyPending> {
         let list = if list {
             self.check_open()?;
-            let request = self.request(py, "GET", self.base.join(["predictions"])?)?;
-            Some(Request {
-                observer: None,
-                ..request
-            })
+            // It is sent for all that wait.
+            Some(self.unobserved_request(py, "GET", self.base.join(["predictions"])?)?)
         } else {
             None
         };
@@ -728,6 +734,16 @@ impl PyCore {
 
     /// Create a request, which a closed client may send too.
     fn request(&self, py: Python<'_>, method: &str, url: Url) -> PyResult<Request> {
+        let mut request = self.unobserved_request(py, method, url)?;
+        if let Some((log, headers)) = Log::if_enabled(py, self.api.origin.contains(&request.url))? {
+            request.observer = Some(log);
+            request.own_headers = headers;
+        }
+        Ok(request)
+    }
+
+    /// Create a request that is neither logged nor traced.
+    fn unobserved_request(&self, py: Python<'_>, method: &str, url: Url) -> PyResult<Request> {
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
         if matches!(method, Method::CONNECT | Method::TRACE) {
@@ -737,7 +753,6 @@ impl PyCore {
             return Err(PyValueError::new_err(message));
         }
         let api = self.api_origin(py, &url)?;
-        let observer = Log::if_enabled(py, method.as_str(), &url)?;
         Ok(Request {
             method,
             url,
@@ -750,7 +765,7 @@ impl PyCore {
             max_bytes: self.max_bytes,
             is_raw: false,
             fetch_policy: FetchPolicy::Anywhere,
-            observer: observer.map(|log| log as _),
+            observer: None,
             abandoned: None,
             takes_turns: false,
         })

@@ -9,7 +9,18 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::abort::{AbortFlag, PyAbortSignal};
 use super::log::Log;
 use crate::http::request::Request;
+use crate::http::stats::Observer;
 use crate::redact::without_credentials;
+
+/// Write the log lines that an observer has.
+pub(crate) fn write_log(py: Python<'_>, observer: Option<&dyn Observer>) {
+    if let Some(observer) = observer {
+        let observer: &dyn Any = observer;
+        if let Some(log) = observer.downcast_ref::<Log>() {
+            log.write(py);
+        }
+    }
+}
 
 #[derive(Default)]
 pub(crate) struct CallContext {
@@ -33,15 +44,8 @@ impl CallContext {
 
     /// Write the log lines of the call.
     pub(crate) fn write_log(&self, py: Python<'_>) {
-        if let Some(observer) = self
-            .request
-            .as_ref()
-            .and_then(|request| request.observer.as_deref())
-        {
-            let observer: &dyn Any = observer;
-            if let Some(log) = observer.downcast_ref::<Log>() {
-                log.write(py);
-            }
+        if let Some(request) = &self.request {
+            write_log(py, request.observer.as_deref());
         }
     }
 

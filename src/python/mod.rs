@@ -15,7 +15,7 @@ mod headers;
 mod imports;
 mod inbox;
 pub(crate) mod json;
-mod log;
+pub(crate) mod log;
 mod now;
 pub(crate) mod pending;
 pub(crate) mod port;

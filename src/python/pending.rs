@@ -186,7 +186,7 @@ impl PyPending {
 
     /// Return the Python object of an outcome, or raise its exception.
     fn deliver(&self, py: Python<'_>, outcome: Result<Delivery, Failure>) -> PyResult<Py<PyAny>> {
-        self.context.write_log(py);
+        self.context().write_log(py);
         let delivered = match (&self.provider, outcome) {
             (Provider::Feed(feed), _) => feed.take(py),
             (Provider::Job(_), Ok(delivery)) => return delivery(py),
@@ -382,7 +382,9 @@ impl PyPending {
     fn wait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if let Provider::Feed(feed) = &self.provider {
             self.check_process(py)?;
-            let taken = feed.wait(py).and_then(|()| feed.take(py));
+            let waited = feed.wait(py);
+            feed.context().write_log(py);
+            let taken = waited.and_then(|()| feed.take(py));
             return taken.map_err(|failure| failure_to_py_err(py, failure, feed.context()));
         }
         let (job, flag) = (self.take_job(py)?, self.context.flag());

@@ -400,10 +400,11 @@ impl PyResponseStream {
     }
 
     /// Close the connection.
-    fn close(&self) {
+    fn close(&self, py: Python<'_>) {
         if !self.inner.is_inherited() {
             self.inner.inbox.end(Ok(Ended::Closed));
             self.inner.stop();
+            self.inner.context.write_log(py);
         }
     }
 }

@@ -37,6 +37,7 @@ MODULES = {
     "schema": ["make_schema_backwards_compatible", "version_has_no_array_type"],
     "search": ["FoundModel", "SearchResult"],
     "stream": ["AsyncStream", "EventDecoder", "EventType", "Stream", "async_stream", "stream"],
+    "telemetry": ["ReplicateInstrumentor", "instrument", "uninstrument"],
     "use": ["AsyncFunction", "AsyncRun", "Function", "Run", "use"],
 }
 

@@ -168,3 +168,42 @@ text = "".join(map(str, replicate.stream("acme/llama", input={"prompt": "to be"}
 show(before, replicate.run("acme/shout", input={"prompt": "hi"}), text, spans())
 """)
     assert printed == [1, "HI", "to be ", []]
+
+
+def test_beside_this_library_s_own(server, traced):
+    """Both have a span for each call. It does not make its own the current one."""
+    (printed,) = traced("""
+from replicate_rs import telemetry
+telemetry.instrument(tracer_provider=provider)
+
+def tree():
+    "Return the names of the finished spans, each with its parent's."
+    finished = exporter.get_finished_spans()
+    names = {span.context.span_id: span.name for span in finished}
+    exporter.clear()
+    return sorted(
+        [span.name, names.get(span.parent.span_id) if span.parent else None]
+        for span in finished
+        if not span.name.startswith("GET /v1/predictions")
+    )
+
+with provider.get_tracer("caller").start_as_current_span("caller"):
+    text = replicate.run("acme/shout", input={"prompt": "hi"})
+run = tree()
+words = "".join(map(str, replicate.stream("acme/llama", input={"prompt": "to be"})))
+stream = tree()
+show(text, run, words, stream)
+""")
+    text, run, words, stream = printed
+    create = "POST /v1/models/{model_owner}/{model_name}/predictions"
+    assert (text, words) == ("HI", "to be ")
+    assert run == [
+        [create, "generate_content acme/shout"],
+        ["caller", None],
+        ["generate_content acme/shout", "caller"],
+        ["replicate.run", "caller"],
+    ]
+    assert [create, "generate_content acme/llama"] in stream
+    assert ["generate_content acme/llama", None] in stream
+    assert ["replicate.stream", None] in stream
+    assert len(server.created) == 2

@@ -10,6 +10,9 @@ nothing else, so that the transport decides whether it suspends:
 * `unchecked(Predictions.get)` is the coroutine function itself, for operations that await others.
 
 A call checks its arguments first (`arguments`).
+
+`observe` puts other functions in the place of those that callers have: an observer, such as
+`telemetry`, costs nothing while there is none, and methods that were taken before see it too.
 """
 
 from __future__ import annotations
@@ -158,12 +161,12 @@ class operation(ResourceMethod, Generic[P, T]):  # noqa: N801 - reads as a decor
         return Method(self._blocking or self._make_blocking(), resource)
 
     def _make_blocking(self) -> Callable[..., Any]:
-        blocking: Callable[..., Any] = self._wrap(_stepped(self.function))
+        blocking: Callable[..., Any] = self._wrap(_stepped(self))
         self._blocking = blocking
         return blocking
 
     def _make_suspending(self) -> Callable[..., Any]:
-        self._suspending = self._wrap(_checked(self.function))
+        self._suspending = self._wrap(_checked(self))
         return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
@@ -200,7 +203,7 @@ class async_operation(ResourceMethod, Generic[P, T]):  # noqa: N801 - reads as a
         return Method(self._suspending or self._make_suspending(), resource._in(Async))
 
     def _make_suspending(self) -> Callable[..., Any]:
-        self._suspending = self._wrap(_checked(self.function))
+        self._suspending = self._wrap(_checked(self))
         return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
@@ -282,32 +285,84 @@ def iterate_blocking(items: AsyncGenerator[T, None]) -> Generator[T, None, None]
         run_blocking(items.aclose())
 
 
-def _checked(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+# The methods that were called so far, with functions that replace what their callers perform.
+_performed: list[tuple[ResourceMethod, Callable[[Callable[..., Any]], None]]] = []
+# Returns what is performed in the place of a method's function, while there is an observer; and
+# what is called when a module with other operations was imported.
+_observer: Callable[[ResourceMethod], Callable[..., Any]] | None = None
+_on_import: Callable[[str], object] | None = None
+
+
+def observe(
+    wrap: Callable[[ResourceMethod], Callable[..., Any]] | None,
+    on_import: Callable[[str], object] | None = None,
+) -> None:
+    """Have `wrap(method)` performed in the place of the function of each method that is called.
+
+    Operations that other operations call through `unchecked` are not replaced.
+
+    Args:
+        wrap: None to end it.
+        on_import: Called with the name of a module that is slow to import, and has operations that
+            are no methods of resources, when it was imported.
+
+    """
+    global _observer, _on_import
+    _observer, _on_import = wrap, on_import
+    for method, replace in _performed:
+        replace(method.function if wrap is None else wrap(method))
+
+
+def note_import(module: str) -> None:
+    """Tell the observer that a module was imported."""
+    if _on_import is not None:
+        _on_import(module)
+
+
+def make_observable(method: ResourceMethod, replace: Callable[[Callable[..., Any]], None]) -> None:
+    """Have `replace` called with what is performed for a method, when that changes."""
+    _performed.append((method, replace))
+    if _observer is not None:
+        replace(_observer(method))
+
+
+def _checked(method: ResourceMethod) -> Callable[..., Coroutine[Any, Any, Any]]:
+    function = perform = method.function
     check: Any = checker(function, RULES)
 
-    async def call(*args: Any, **kwargs: Any) -> T:
+    def replace(by: Callable[..., Any]) -> None:
+        nonlocal perform
+        perform = by
+
+    make_observable(method, replace)
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
         if args and (adapter := args[0]._session.adapter) is not None:
-            result: T = await adapter.acall(function, check, args, kwargs)
-            return result
-        return await function(*check(args, kwargs), **kwargs)
+            return await adapter.acall(function, perform, check, args, kwargs)
+        return await perform(*check(args, kwargs), **kwargs)
 
     return call
 
 
-def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+def _stepped(method: ResourceMethod) -> Callable[..., Any]:
+    function = perform = method.function
     check: Any = checker(function, BLOCKING_RULES)
 
-    def call(*args: Any, **kwargs: Any) -> T:
+    def replace(by: Callable[..., Any]) -> None:
+        nonlocal perform
+        perform = by
+
+    make_observable(method, replace)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
         if args and (adapter := args[0]._session.adapter) is not None:
-            adapted: T = adapter.call(function, check, args, kwargs)
-            return adapted
+            return adapter.call(function, perform, check, args, kwargs)
         # The body of `run_blocking`, to save a call for each operation.
-        coroutine = function(*check(args, kwargs), **kwargs)
+        coroutine = perform(*check(args, kwargs), **kwargs)
         try:
             coroutine.send(None)
         except StopIteration as stop:
-            result: T = stop.value
-            return result
+            return stop.value
         raise _suspended_error(coroutine)
 
     return call

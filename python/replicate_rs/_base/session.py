@@ -50,21 +50,32 @@ if TYPE_CHECKING:
         def call(
             self,
             function: Callable[..., Any],
+            perform: Callable[..., Any],
             check: Any,
             args: tuple[Any, ...],
             kwargs: dict[str, Any],
         ) -> Any:
-            """Call a blocking operation; `check` checks its arguments."""
+            """Call a blocking operation.
+
+            Args:
+                function: Its function.
+                perform: What is called in the place of the function.
+                check: Checks its arguments.
+                args: Its positional arguments.
+                kwargs: Its keywords.
+
+            """
             ...
 
         async def acall(
             self,
             function: Callable[..., Any],
+            perform: Callable[..., Any],
             check: Any,
             args: tuple[Any, ...],
             kwargs: dict[str, Any],
         ) -> Any:
-            """Call an awaited operation."""
+            """Call an awaited operation; the arguments are those of `call`."""
             ...
 
         def prepare(

@@ -8,7 +8,7 @@ one step of a plain generator, and only a batch passes through the layers below.
 from __future__ import annotations
 
 from .arguments import RULES, checker
-from .operation import Function, Method, ResourceMethod, run_blocking
+from .operation import Function, Method, ResourceMethod, make_observable, run_blocking
 from .session import Async, Sync
 from .typing import Generic, ParamSpec, TypeVar, defer_annotations, overload, texts
 
@@ -226,14 +226,21 @@ class _StreamingMethod(ResourceMethod, Generic[P, T, R]):
         super().__init__(function)
 
     def _make_suspending(self) -> Callable[..., Any]:
-        function, check = self.function, checker(self.function, RULES)
+        function = perform = self.function
+        check = checker(function, RULES)
+
+        def replace(by: Callable[..., Any]) -> None:
+            nonlocal perform
+            perform = by
+
+        make_observable(self, replace)
 
         def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[Any]:
             adapter = resource._session.adapter
             if adapter is not None:
                 resource = adapter.prepare(function, resource, kwargs)
             args = check((resource, *args), kwargs)[1:]
-            result = function(resource, *args, **kwargs)
+            result = perform(resource, *args, **kwargs)
             batches = _get_batches(result)
             if adapter is None:
                 return AsyncStream(flatten_async(batches), result)
@@ -279,21 +286,28 @@ class streaming(_StreamingMethod[P, T, R]):  # noqa: N801 - reads as a decorator
         return Method(self._blocking or self._make_blocking(), resource)
 
     def _make_blocking(self) -> Callable[..., Any]:
-        function, check = self.function, checker(self.function, RULES)
+        function = perform = self.function
+        check = checker(function, RULES)
+
+        def replace(by: Callable[..., Any]) -> None:
+            nonlocal perform
+            perform = by
+
+        make_observable(self, replace)
 
         def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T, R]:
             adapter = resource._session.adapter
             if adapter is not None:
                 resource = adapter.prepare(function, resource, kwargs)
             args = check((resource, *args), kwargs)[1:]
-            result: Any = function(resource, *args, **kwargs)
+            result: Any = perform(resource, *args, **kwargs)
 
             def begin(mode: type[Sync | Async]) -> AsyncGenerator[Sequence[T], None]:
                 source = result
                 if hasattr(result, "batches"):
                     result.in_mode(mode)
                 elif mode is not Sync:
-                    source = function(resource._in(mode), *args, **kwargs)
+                    source = perform(resource._in(mode), *args, **kwargs)
                 batches: AsyncGenerator[Sequence[T], None] = _get_batches(source)
                 return batches if adapter is None else adapter.batches(batches, resource)
 

@@ -10,6 +10,7 @@ from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, cast
 
+from .._base.operation import note_import
 from .._base.resource import M
 from .._base.session import Async
 from .._base.typing import Generic
@@ -296,3 +297,6 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
     except RuntimeError:
         # Another kind of loop.
         return None
+
+
+note_import(__name__)

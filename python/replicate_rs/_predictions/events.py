@@ -312,12 +312,12 @@ class EventStream(Generic[J]):
         if self.position.end is None or self.form == "frames":
             return
         name, data = self.position.end
-        fields = _parse(data)
         if name == "error":
-            await self._fail("failed", str(fields.get("detail", data)))
-        elif fields.get("reason") == "canceled":
+            await self._fail("failed", str(_parse(data).get("detail", data)))
+        reason = parse_reason(data)
+        if reason == "canceled":
             await self._fail("canceled", None)
-        elif fields.get("reason") == "error":
+        elif reason == "error":
             await self._fail("failed", None)
 
     async def _fail(self, status: str, error: str | None) -> NoReturn:
@@ -368,6 +368,12 @@ def open_stream(
         client, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout, is_watched=True
     )
     return EventStream(poller, prediction, form, files=files)
+
+
+def parse_reason(data: str) -> str | None:
+    """Return why a stream ended, by the data of its ``done`` event: ``canceled``, ``error``."""
+    reason: object = _parse(data).get("reason")
+    return reason if isinstance(reason, str) else None
 
 
 def _parse(data: str) -> dict[str, Any]:

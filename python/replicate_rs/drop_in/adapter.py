@@ -60,14 +60,15 @@ class Adapter:
     def call(
         self,
         function: Callable[..., Any],
+        perform: Callable[..., Any],
         check: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Call a blocking operation; `check` checks its arguments."""
+        """Call a blocking operation: `perform`, in the place of `function`."""
         args = (self.prepare(function, args[0], kwargs), *args[1:])
         try:
-            result: Any = run_blocking(function(*check(args, kwargs), **kwargs))
+            result: Any = run_blocking(perform(*check(args, kwargs), **kwargs))
         except RequestError as error:
             self.adapt(error, args[0])
             raise
@@ -76,14 +77,15 @@ class Adapter:
     async def acall(
         self,
         function: Callable[..., Any],
+        perform: Callable[..., Any],
         check: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Call an awaited operation."""
+        """Call an awaited operation: `perform`, in the place of `function`."""
         args = (self.prepare(function, args[0], kwargs), *args[1:])
         try:
-            result: Any = await function(*check(args, kwargs), **kwargs)
+            result: Any = await perform(*check(args, kwargs), **kwargs)
         except RequestError as error:
             self.adapt(error, args[0])
             raise

@@ -1,0 +1,1 @@
+"""Spans and metrics of operations, by OpenTelemetry; `telemetry` is the public module."""

@@ -1,0 +1,227 @@
+"""What is performed in the place of operations while they are recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+from weakref import finalize
+
+from opentelemetry import context as otel
+
+from .._base.resource import Resource
+from .._base.streaming import async_streaming, streaming
+from .._files.output import FileOutput
+from .._predictions.events import EventStream, parse_reason
+from ..exceptions import ReplicateError
+from ..prediction import Prediction
+from ..stream import Relay
+from .attributes import arguments_of, attributes_of_arguments, name_of
+from .recorder import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+
+    from opentelemetry.context import Context
+
+    from .._base.operation import ResourceMethod
+    from .._base.session import Async, Sync
+    from .._base.streaming import Streamed
+    from .recorder import Recorder
+
+# Operations of files that are open: they read from memory more often than from the network.
+_UNSEEN = frozenset(("OpenFile", "FileReader"))
+# How a prediction has ended, by the last event of its stream.
+_STATUSES = {"error": "failed", "canceled": "canceled"}
+
+
+class Observer:
+    """Makes what is performed in the place of the methods of resources."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def wrap(self, method: ResourceMethod) -> Callable[..., Any]:
+        """Return what is performed in the place of a method's function."""
+        function, path = method.function, method._path
+        if path.partition(".")[0] in _UNSEEN or function.__qualname__.partition(".")[0] in _UNSEEN:
+            return function
+        name = name_of(path, function)
+        if isinstance(method, (streaming, async_streaming)):
+            return self._wrap_stream(name, function)
+        return self.wrap_operation(name, function)
+
+    def wrap_operation(
+        self, name: str, function: Callable[..., Awaitable[Any]]
+    ) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """Return a coroutine function that records what `function` does."""
+
+        async def perform(*args: Any, **kwargs: Any) -> Any:
+            operation = self._begin(name, function, args, kwargs)
+            result = await perform_within(operation, function(*args, **kwargs))
+            if isinstance(result, Relay):
+                # It ends with its stream; if that is never read, with the relay.
+                observe_events(operation, result._events)
+                finalize(result, operation.end)
+                return result
+            operation.note_result(result)
+            operation.end()
+            return result
+
+        return perform
+
+    def _begin(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        parent: Context | None = None,
+        is_stream: bool = False,
+    ) -> Operation:
+        arguments = arguments_of(function, args, kwargs)
+        if name.startswith("job."):
+            # A method of predictions and of trainings.
+            name = type(args[0]).__name__.lower() + name.removeprefix("job")
+        return Operation(
+            self._recorder,
+            name,
+            attributes_of_arguments(arguments),
+            parent=parent,
+            base_url=address_of(args[0] if args else None),
+            input=arguments.get("input"),
+            is_stream=is_stream,
+        )
+
+    def _wrap_stream(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def perform(*args: Any, **kwargs: Any) -> Any:
+            result: Any = function(*args, **kwargs)
+            parent = otel.get_current()
+
+            def begin() -> Operation:
+                return self._begin(name, function, args, kwargs, parent=parent, is_stream=True)
+
+            if hasattr(result, "batches"):
+                return _ObservedStream(begin, result)
+            return observe_batches(begin, result, result)
+
+        return perform
+
+
+class _ObservedStream:
+    """A stream that is recorded while it is read."""
+
+    def __init__(self, begin: Callable[[], Operation], stream: Streamed[Any]) -> None:
+        self._begin = begin
+        self._stream = stream
+
+    @property
+    def prediction(self) -> Any:
+        """The prediction whose events these are, once it was created."""
+        return self._stream.prediction
+
+    def in_mode(self, mode: type[Sync | Async]) -> None:
+        """Read the rest in this mode."""
+        self._stream.in_mode(mode)
+
+    def batches(self) -> AsyncGenerator[Sequence[Any], None]:
+        """Yield the items in batches."""
+        return observe_batches(self._begin, self._stream.batches(), self._stream)
+
+
+async def perform_within(operation: Operation, work: Awaitable[Any]) -> Any:
+    """Await the work of an operation, which ends if that fails."""
+    token = operation.enter()
+    try:
+        result = await work
+    except BaseException as error:
+        operation.leave(token)
+        operation.fail(error)
+        operation.end()
+        raise
+    operation.leave(token)
+    return result
+
+
+async def observe_batches(
+    begin: Callable[[], Operation], batches: AsyncGenerator[Any, None], stream: object
+) -> AsyncGenerator[Any, None]:
+    """Yield the batches of a stream; its operation lasts from the first step to its end.
+
+    The operation is the current one only during the steps, because what the caller does between
+    them is not a part of it.
+    """
+    operation = begin()
+    texts: list[str] | None = [] if operation.captures_content else None
+    try:
+        while True:
+            token = operation.enter()
+            try:
+                batch = await batches.__anext__()
+            except StopAsyncIteration:
+                break
+            finally:
+                operation.leave(token)
+            outputs = [each for each in batch if getattr(each, "event", "output") == "output"]
+            if outputs:
+                operation.note_chunk()
+                if texts is not None:
+                    texts += [str(each) for each in outputs if not isinstance(each, bytes)]
+            yield batch
+        _note_stream(operation, stream, is_complete=True)
+    except GeneratorExit:
+        # The caller has left, which is no error.
+        _note_stream(operation, stream, is_complete=False)
+        raise
+    except BaseException as error:
+        _note_stream(operation, stream, is_complete=False)
+        operation.fail(error)
+        raise
+    finally:
+        token = operation.enter()
+        try:
+            await batches.aclose()
+        finally:
+            operation.leave(token)
+            if texts:
+                operation.note_output("".join(texts))
+            operation.end()
+
+
+def _note_stream(operation: Operation, stream: object, *, is_complete: bool) -> None:
+    """Add the prediction of a stream, whose last event says how it ended."""
+    prediction: object = getattr(stream, "prediction", None)
+    if not isinstance(prediction, Prediction):
+        return
+    status = None
+    if is_complete and not prediction.is_done:
+        status = "succeeded"
+        if isinstance(stream, EventStream) and stream.position.end is not None:
+            name, data = stream.position.end
+            reason = name if name == "error" else parse_reason(data)
+            status = _STATUSES.get(reason or "", status)
+    operation.note_result(prediction, status=status)  # pyright: ignore[reportUnknownArgumentType] - of either client
+
+
+def address_of(resource: object) -> tuple[str, int] | None:
+    """Return the host and the port of a resource's API; None for a file, which is elsewhere."""
+    if not isinstance(resource, Resource) or isinstance(resource, FileOutput):
+        return None
+    try:
+        base_url: str = resource._core.base_url
+    except (ReplicateError, ValueError, TypeError):
+        # An option is wrong, which the operation will say.
+        return None
+    parts = urlsplit(base_url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def observe_events(operation: Operation, events: EventStream[Any]) -> EventStream[Any]:
+    """Have a stream of events end an operation that has begun."""
+    batches = events.batches
+
+    def observed() -> AsyncGenerator[Any, None]:
+        return observe_batches(lambda: operation, batches(), events)
+
+    cast("Any", events).batches = observed
+    return events
