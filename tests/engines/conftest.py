@@ -41,10 +41,16 @@ def clean_environment(server: Server, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """Return what the texts of a test begin with."""
+    return f"{request.node.name} "
+
+
+@pytest.fixture
 def killed(server: Server) -> Callable[..., Any]:
     """Return a function that calls another one, and meanwhile kills a worker that runs inputs."""
 
-    def run(prefix: str, journal: Path, call: Callable[[], Any]) -> Any:
+    def run(prefix: str, journal: Any, call: Callable[[], Any]) -> Any:
         pids: list[int] = []
 
         def kill() -> None:
