@@ -15,12 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.request import urlopen
 
 from machine import running_server
 
-TOKEN = "bench"
+# The token of the local Replicate; the server in Rust takes any.
+TOKEN = "r8_local"
 # What the server in Rust answers at once, with the input's text as its output.
 MODEL = "echo/text"
 # A model of the local Replicate, which takes so many seconds.
@@ -146,8 +147,17 @@ class Meter:
         self._last: dict[int, float] = {}
         self._begun_at: float | None = None
         self._has_ended = threading.Event()
+        self._ended_at = 0.0
         self._thread = threading.Thread(target=self._sample)
+
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended_at = time.perf_counter()
+        self._has_ended.set()
+        self._thread.join()
 
     def _sample(self) -> None:
         import psutil
@@ -175,14 +185,11 @@ class Meter:
                 else:
                     self._first = dict(self._last)
 
-    def stop(self, count: int) -> tuple[Measured, int]:
+    def evaluate(self, count: int) -> tuple[Measured, int]:
         """Return what `count` inputs took, and how many predictions were created."""
-        end = time.perf_counter()
-        self._has_ended.set()
-        self._thread.join()
         assert self._begun_at is not None
         cpu = sum(used - self._first.get(pid, 0.0) for pid, used in self._last.items())
-        measured = Measured(count / (end - self._begun_at), 1e6 * cpu / count)
+        measured = Measured(count / (self._ended_at - self._begun_at), 1e6 * cpu / count)
         return measured, self._service.count() - self._created
 
 
@@ -208,11 +215,9 @@ def measure_ray(service: Service, count: int, change: Callable[[Any], Any]) -> M
 
     rows = [{"prompt": each} for each in create_prompts(count)]
     dataset = change(ray.data.from_items(rows, override_num_blocks=8))
-    meter = Meter(service)
-    try:
+    with Meter(service) as meter:
         found = dataset.take_all()
-    finally:
-        measured, created = meter.stop(count)
+    measured, created = meter.evaluate(count)
     check(((each["prompt"], each["output"]) for each in found), count, created)
     return measured
 
