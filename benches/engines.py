@@ -29,7 +29,7 @@ SLOW_MODEL, SECONDS = "acme/slow", 1.0
 WORKERS = 2
 BATCH_SIZE = 1024
 # Inputs of each measurement; fewer where each takes a second, and where one runs after the other.
-INPUTS, SLOW_INPUTS, SLOW_INPUTS_IN_TURN = 20_000, 2_560, 60
+INPUTS, SLOW_INPUTS, SLOW_INPUTS_IN_TURN = 20_000, 2_048, 60
 # Seconds between two looks at the CPU time of processes.
 INTERVAL = 0.02
 
@@ -231,7 +231,7 @@ def run_in_turn(service: Service, count: int) -> Measured:
         return dataset.map_batches(
             InTurn,
             fn_constructor_args=(service.origin, service.model),
-            compute=ray.data.ActorPoolStrategy(size=WORKERS),
+            compute=ray.data.ActorPoolStrategy(size=WORKERS, max_tasks_in_flight_per_actor=1),
             # Both actors have the same number of rows.
             batch_size=min(BATCH_SIZE, count // WORKERS),
             num_cpus=0.25,
