@@ -26,7 +26,7 @@ def test_a_killed_worker_s_rows_are_paid_for_once(server, killed, prefix, any_jo
     frame = dask.dataframe.from_pandas(pd.DataFrame({"name": names}), npartitions=10)
     mapper = Mapper("acme/shout", {"text": "name"}, journal=any_journal)
     mapped = frame.map_partitions(mapper, meta=mapper.schema(frame))
-    found = killed(prefix, any_journal, mapped.compute)
+    found = killed(any_journal, mapped.compute)
     assert [*found["output"]] == [each.upper() for each in names]
     assert [*found.index] == [*range(len(found))]
     paid_once(server, prefix)

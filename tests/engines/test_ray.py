@@ -37,7 +37,7 @@ def test_a_killed_actor_s_rows_are_paid_for_once(server, killed, prefix, any_jou
         batch_size=ROWS // 10,
         journal=any_journal,
     )
-    found = killed(prefix, any_journal, rows.take_all)
+    found = killed(any_journal, rows.take_all)
     assert {each["name"]: each["output"] for each in found} == {
         each: each.upper() for each in names
     }

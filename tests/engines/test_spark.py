@@ -40,7 +40,7 @@ def test_a_killed_worker_s_rows_are_paid_for_once(
     frame = frame_of(spark, names)
     mapper = Mapper("acme/shout", {"text": "name"}, journal=any_journal)
     mapped = getattr(frame, method)(mapper, mapper.schema(frame))
-    found = killed(prefix, any_journal, mapped.collect)
+    found = killed(any_journal, mapped.collect)
     assert {each["name"]: each["output"] for each in found} == {
         each: each.upper() for each in names
     }
