@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import sys
 import threading
 import time
@@ -122,18 +123,23 @@ def measure(
 ) -> None:
     """Run a function in two processes at once, and print how many inputs they do a second."""
     journal = f"{database.address}?schema={function.__name__}"
-    created = count_created(server)
+    created, used = count_created(server), database_seconds(database)
     found = run_workers(
         function, [(server.origin, journal, worker, INPUTS) for worker in range(WORKERS)]
     )
     total = WORKERS * INPUTS
+    used = database_seconds(database) - used
     created = count_created(server) - created
     rows = count_rows(journal)
     if rows != total or created not in (0, total):
         raise ValueError(f"wrong answer: {created:,} predictions and {rows:,} rows for {total:,}")
     seconds = max(end for _, end, _ in found) - min(begin for begin, _, _ in found)
     cpu = 1e6 * sum(each for *_, each in found) / total
-    show(name, f"{total / seconds:,.0f} outcomes/s, {cpu:,.0f} us CPU an input")
+    show(
+        name,
+        f"{total / seconds:,.0f} outcomes/s; CPU an input: {cpu:,.0f} us in the workers,"
+        f" {1e6 * used / total:,.0f} us in the database",
+    )
 
 
 def measure_rate(server: Server, database: PostgresServer) -> None:
@@ -167,6 +173,14 @@ def measure_rate(server: Server, database: PostgresServer) -> None:
 def show(name: str, result: str) -> None:
     """Print a measurement."""
     print(f"{name:44} {result}", flush=True)
+
+
+def database_seconds(database: PostgresServer) -> float:
+    """Return the CPU time of the database's processes for connections that were closed."""
+    stat = Path(f"/proc/{database.process}/stat").read_text()
+    # Fields 16 and 17. The second field, the program's name, may contain spaces.
+    user, system = stat.rpartition(")")[2].split()[13:15]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def count_created(server: Server) -> int:
