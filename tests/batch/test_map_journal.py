@@ -118,6 +118,22 @@ def test_thousands_of_done_inputs_come_in_any_order(both, client, server, path, 
     assert server.creates == sum(new)
 
 
+def test_results_are_in_order_also_where_the_journal_is_slow(
+    both, client, server, path, monkeypatch
+):
+    write_done(path, "acme/shout", texts(2000))
+    for kind in (SqliteStore, PostgresStore):
+
+        def write(self, *args, write=kind.write):
+            time.sleep(0.2)
+            write(self, *args)
+
+        monkeypatch.setattr(kind, "write", write)
+    inputs = [{"text": "new"}, *texts(2000)]
+    results = collect(both, client.map("acme/shout", iter(inputs), journal=path, ordered=True))
+    assert [each.input for each in results] == inputs
+
+
 def test_a_late_input_holds_up_no_done_ones(both, client, server, path):
     write_done(path, "acme/shout", texts(10))
     go_on = threading.Event()
