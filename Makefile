@@ -24,7 +24,7 @@ ROWS := 5000
 # Compiled modules are kept, whatever the surroundings say: each process that tests start would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean docs docs-serve docs-version trace
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean docs docs-serve docs-version trace bench-engines
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
@@ -36,7 +36,7 @@ help:
 	@echo 'make test-pythons        run the tests on other versions of Python (PYTHONS="3.12 3.13 3.14 3.15")'
 	@echo 'make check-platforms     compile for Windows, macOS, arm64, musl and free-threaded Python (PLATFORMS=name for one)'
 	@echo 'make test-platforms      try the tests of the Rust core for Windows under wine, for arm64 under qemu'
-	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000); threads that share a client; map that is killed (KILLS=200)'
+	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000); threads that share a client; map that is killed (KILLS=200); a rate that workers share'
 	@echo 'make fuzz                fuzz the parsers of bytes from outside (SECONDS=15 for each)'
 	@echo 'make mutants             check that tests notice errors in the code (MUTATED="retry stream/sse")'
 	@echo 'make chaos               call this library and replicate 1.0.7 under every fault; writes docs/reliability.md'
@@ -56,6 +56,7 @@ help:
 	@echo 'make bench-counts        count instructions per operation, compare with the committed counts (UPDATE=1 writes them)'
 	@echo 'make bench-local         measure the throughput of the local server'
 	@echo 'make bench-holds         measure how much later a run returns than a create request that waits'
+	@echo 'make bench-engines       measure map on Ray Data, and with journals in PostgreSQL'
 	@echo 'make migration           write docs/migration.md from tools/surfaces.py'
 	@echo 'make notebooks           run the notebooks of examples/, and write their outputs'
 	@echo 'make docs                build the site in site/; a broken link or a public name without a description fails'
@@ -164,6 +165,7 @@ stress: setup
 	STRESS_TASKS=$(TASKS) $(BIN)/python -m pytest tests/client/test_awaitable.py -k cancelled_as_their_answers --timeout 1800
 	STRESS_SECONDS=60 $(BIN)/python -m pytest tests/process/test_process.py -k switch_often --timeout 1800
 	STRESS_KILLS=$(KILLS) $(BIN)/python -m pytest tests/batch/test_map_kills.py -k paid_for_once --timeout 3600
+	STRESS_SECONDS=60 $(BIN)/python -m pytest tests/batch/test_map_postgres.py -k share_the_rate --timeout 300
 
 $(CARGO_FUZZ):
 	cargo install --quiet --debug --root fuzz/target --locked cargo-fuzz@0.13.2
@@ -291,6 +293,12 @@ bench-local: optimized
 
 bench-holds: optimized
 	$(BIN)/python benches/holds.py
+
+# In the environment of the engines.
+bench-engines: optimized .engines/.tools
+	cargo build --release --quiet --no-default-features --example bench_server
+	.engines/bin/python benches/engines.py
+	.engines/bin/python benches/journals.py
 
 # Needs only the standard library.
 performance:

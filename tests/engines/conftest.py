@@ -41,15 +41,22 @@ def clean_environment(server: Server, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """Return what the texts of a test begin with."""
+    return f"{request.node.name} "
+
+
+@pytest.fixture
 def killed(server: Server) -> Callable[..., Any]:
     """Return a function that calls another one, and meanwhile kills a worker that runs inputs."""
 
-    def run(prefix: str, journal: Path, call: Callable[[], Any]) -> Any:
+    def run(journal: Any, call: Callable[[], Any]) -> Any:
         pids: list[int] = []
+        before = len(server.calls)
 
         def kill() -> None:
             # In the middle, when the worker has runs in flight.
-            until(lambda: len(server.counts(prefix)) > ROWS // 3, 120)
+            until(lambda: len(server.calls) - before > ROWS // 3, 120)
             pids.append(find_worker(journal))
             os.kill(pids[0], signal.SIGKILL)
 

@@ -11,6 +11,8 @@ from dask.distributed import Client, LocalCluster
 from replicate_rs.batch import Mapper
 from support.engines import paid_once, run_examples, texts
 
+pytest_plugins = ["support.journal_fixtures"]
+
 
 @pytest.fixture(scope="module", autouse=True)
 def engine(server):
@@ -19,15 +21,15 @@ def engine(server):
             yield cluster
 
 
-def test_a_killed_worker_s_rows_are_paid_for_once(server, killed, tmp_path):
-    journal = tmp_path / "runs.db"
-    frame = dask.dataframe.from_pandas(pd.DataFrame({"name": texts("dask")}), npartitions=10)
-    mapper = Mapper("acme/shout", {"text": "name"}, journal=journal)
+def test_a_killed_worker_s_rows_are_paid_for_once(server, killed, prefix, any_journal):
+    names = texts(prefix)
+    frame = dask.dataframe.from_pandas(pd.DataFrame({"name": names}), npartitions=10)
+    mapper = Mapper("acme/shout", {"text": "name"}, journal=any_journal)
     mapped = frame.map_partitions(mapper, meta=mapper.schema(frame))
-    found = killed("dask", journal, mapped.compute)
-    assert [*found["output"]] == [each.upper() for each in texts("dask")]
+    found = killed(any_journal, mapped.compute)
+    assert [*found["output"]] == [each.upper() for each in names]
     assert [*found.index] == [*range(len(found))]
-    paid_once(server, "dask")
+    paid_once(server, prefix)
 
 
 def test_a_bag_s_partitions(server, tmp_path):

@@ -11,6 +11,8 @@ from replicate_rs.batch import Mapper
 from replicate_rs.batch.ray import map_dataset
 from support.engines import ROWS, paid_once, run_examples, texts
 
+pytest_plugins = ["support.journal_fixtures"]
+
 
 @pytest.fixture(scope="module", autouse=True)
 def engine(server):
@@ -25,21 +27,21 @@ def dataset(names, blocks=8):
     return ray.data.from_items([{"name": each} for each in names], override_num_blocks=blocks)
 
 
-def test_a_killed_actor_s_rows_are_paid_for_once(server, killed, tmp_path):
-    journal = tmp_path / "runs.db"
+def test_a_killed_actor_s_rows_are_paid_for_once(server, killed, prefix, any_journal):
+    names = texts(prefix)
     rows = map_dataset(
-        dataset(texts("ray")),
+        dataset(names),
         "acme/shout",
         {"text": "name"},
         workers=2,
         batch_size=ROWS // 10,
-        journal=journal,
+        journal=any_journal,
     )
-    found = killed("ray", journal, rows.take_all)
+    found = killed(any_journal, rows.take_all)
     assert {each["name"]: each["output"] for each in found} == {
-        each: each.upper() for each in texts("ray")
+        each: each.upper() for each in names
     }
-    paid_once(server, "ray")
+    paid_once(server, prefix)
 
 
 def test_a_dataset_is_consumed_twice_and_paid_for_once(server, tmp_path):

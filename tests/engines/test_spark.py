@@ -10,6 +10,8 @@ from pyspark.sql import SparkSession
 from replicate_rs.batch import Mapper
 from support.engines import paid_once, run_examples, texts
 
+pytest_plugins = ["support.journal_fixtures"]
+
 
 @pytest.fixture(scope="module")
 def spark(server, tmp_path_factory):
@@ -31,16 +33,18 @@ def frame_of(spark, names):
 
 
 @pytest.mark.parametrize("method", ["mapInPandas", "mapInArrow"])
-def test_a_killed_worker_s_rows_are_paid_for_once(server, spark, killed, tmp_path, method):
-    journal = tmp_path / "runs.db"
-    frame = frame_of(spark, texts(method))
-    mapper = Mapper("acme/shout", {"text": "name"}, journal=journal)
+def test_a_killed_worker_s_rows_are_paid_for_once(
+    server, spark, killed, prefix, any_journal, method
+):
+    names = texts(prefix)
+    frame = frame_of(spark, names)
+    mapper = Mapper("acme/shout", {"text": "name"}, journal=any_journal)
     mapped = getattr(frame, method)(mapper, mapper.schema(frame))
-    found = killed(method, journal, mapped.collect)
+    found = killed(any_journal, mapped.collect)
     assert {each["name"]: each["output"] for each in found} == {
-        each: each.upper() for each in texts(method)
+        each: each.upper() for each in names
     }
-    paid_once(server, method)
+    paid_once(server, prefix)
 
 
 @pytest.mark.parametrize("method", ["mapInPandas", "mapInArrow"])

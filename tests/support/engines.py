@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import os
 import re
-import sqlite3
 import sys
 import threading
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from replicate_rs.local import LocalReplicate
 from support.conditions import until
+from support.journals import execute
 
 # Rows of the tests in which a worker is killed.
 ROWS = int(os.environ.get("ENGINE_ROWS", "5000"))
@@ -68,20 +68,20 @@ def variables(server: Server) -> dict[str, str]:
     }
 
 
-def find_worker(journal: Path) -> int:
-    """Return the process of a worker that has inputs of a journal."""
-    with sqlite3.connect(journal, timeout=30) as connection:
-        found: list[tuple[int]] = []
+def find_worker(journal: Any) -> int:
+    """Return the process of a worker that has inputs of a journal of either kind."""
+    found: list[tuple[int]] = []
 
-        def find() -> bool:
-            found[:] = connection.execute(
-                "SELECT pid FROM workers WHERE id IN (SELECT worker FROM inputs"
-                " WHERE status IN ('sending', 'running'))"
-            ).fetchall()
-            return bool(found)
+    def find() -> bool:
+        # Rows also name workers that have released them, which are none any more.
+        found[:] = execute(
+            journal,
+            "SELECT pid FROM workers WHERE id IN (SELECT worker FROM inputs"
+            " WHERE status IN ('sending', 'running'))",
+        )
+        return bool(found)
 
-        until(find, 30)
-    connection.close()
+    until(find, 30)
     (pid,) = found[0]
     assert pid != os.getpid()
     return pid

@@ -70,6 +70,12 @@ class PostgresServer:
         """The address of its database."""
         return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def process(self) -> int:
+        """The server's process."""
+        assert self._server is not None
+        return self._server.pid
+
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}

@@ -66,11 +66,14 @@ def map_dataset(
     least, most = workers if isinstance(workers, tuple) else (workers, workers)
     integer("workers", least, 1)
     integer("workers", most, least)
+    # A batch that waits for its actor could run on another; but a pool that is resized grows only
+    # by batches that wait.
+    waiting = {"max_tasks_in_flight_per_actor": 1} if least == most else {}
     # Ray starts an actor that was lost again, and gives its batches to others, without a limit.
     return dataset.map_batches(
         Worker,
         fn_constructor_kwargs={"mapper": mapper},
-        compute=data.ActorPoolStrategy(min_size=least, max_size=most),
+        compute=data.ActorPoolStrategy(min_size=least, max_size=most, **waiting),
         batch_size=batch_size,
         # Its schema is the same for all batches.
         batch_format="pyarrow",
