@@ -18,7 +18,9 @@ from replicate_rs._batch import intake, lookup
 from replicate_rs._batch.connect import open_store
 from replicate_rs._batch.delivery import Delivery
 from replicate_rs._batch.keys import read_input, target_digest
+from replicate_rs._batch.postgres import PostgresStore
 from replicate_rs._batch.rows import UNCERTAIN
+from replicate_rs._batch.sqlite import SqliteStore
 from replicate_rs.batch import Journal
 from replicate_rs.exceptions import JournalError, NotFoundError
 from support.conditions import until
@@ -69,6 +71,28 @@ def test_many_done_inputs_with_a_small_concurrency(both, client, server, path):
     results = collect(both, client.map("acme/shout", texts(160), journal=path, concurrency=1))
     assert outputs(results) == [f"T{n}" for n in range(160)]
     assert server.creates == 160
+
+
+def test_new_inputs_are_claimed_together_in_a_journal_that_has_others(
+    both, client, server, path, monkeypatch
+):
+    """They were read ahead, since the journal could have known them."""
+    write_done(path, "acme/shout", texts(10))
+    claimed = []
+    for store in (SqliteStore, PostgresStore):
+        claim = store.claim
+
+        def spy(self, inputs, *, _claim=claim, **options):
+            claimed.append(len(inputs))
+            return _claim(self, inputs, **options)
+
+        monkeypatch.setattr(store, "claim", spy)
+    inputs = texts(650)[10:]
+    results = collect(both, client.map("acme/shout", iter(inputs), journal=path))
+    assert outputs(results) == [f"T{n}" for n in range(10, 650)]
+    assert sum(claimed) == 640
+    # The rate that the server states makes claims smaller.
+    assert len(claimed) <= 640 / 16
 
 
 @pytest.mark.parametrize(

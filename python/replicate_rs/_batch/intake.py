@@ -123,7 +123,8 @@ class Intake:
 
     async def _fill(self, feed: Feed) -> None:
         """Read and claim inputs for the workers that wait."""
-        room = AHEAD * self._plan.concurrency + (MAX_JOURNALED if self._is_skipping else 0)
+        ahead = AHEAD * self._plan.concurrency
+        room = ahead + (MAX_JOURNALED if self._is_skipping else 0)
         # Inputs that were read already need no room.
         while not self._pending and self._outstanding >= room:
             taken = self._handoff.collect_taken()
@@ -136,12 +137,12 @@ class Intake:
             self._has_turn = True
         # More than the workers that wait now, since a claim costs as much as several inputs; but no
         # more than are sent soon.
-        count = int(max(min(CLAIMED, room - self._outstanding, self._pace.limit * CLAIM_TIME), 1))
+        most = max(int(min(CLAIMED, ahead, self._pace.limit * CLAIM_TIME)), 1)
         if not self._pending:
             items = (
                 await feed.read(SKIPPED, COLLECT_TIME)
                 if self._is_skipping
-                else await feed.read(count)
+                else await feed.read(min(most, room - self._outstanding))
             )
             if not items:
                 self._has_all = True
@@ -152,7 +153,7 @@ class Intake:
                 await self._skip_done()
         if self._pending:
             jobs = await self._claim(
-                [self._pending.popleft() for _ in range(min(count, len(self._pending)))]
+                [self._pending.popleft() for _ in range(min(most, len(self._pending)))]
             )
             if jobs:
                 jobs[0].has_turn, self._has_turn = True, False
