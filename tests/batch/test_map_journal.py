@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,9 +18,10 @@ import replicate_rs as replicate
 from replicate_rs._batch import intake, lookup
 from replicate_rs._batch.connect import open_store
 from replicate_rs._batch.delivery import Delivery
+from replicate_rs._batch.handoff import Handoff
 from replicate_rs._batch.keys import read_input, target_digest
 from replicate_rs._batch.postgres import PostgresStore
-from replicate_rs._batch.rows import UNCERTAIN
+from replicate_rs._batch.rows import UNCERTAIN, Outcome
 from replicate_rs._batch.sqlite import SqliteStore
 from replicate_rs.batch import Journal
 from replicate_rs.exceptions import JournalError, NotFoundError
@@ -116,6 +118,54 @@ def test_thousands_of_done_inputs_come_in_any_order(both, client, server, path, 
     new = [each["text"].startswith("new") for each in inputs]
     assert [each.from_journal for each in results] == [not each for each in new]
     assert server.creates == sum(new)
+
+
+def test_results_stay_in_order_while_the_database_writes():
+    """A write of results that the journal knows already does not overtake one that waits."""
+
+    async def main():
+        handoff, may_write, order = Handoff(), asyncio.Event(), []
+
+        class Waiting:
+            store = SimpleNamespace(write=None)
+
+            async def call(self, *_):
+                await may_write.wait()
+
+        delivery = Delivery(Waiting(), handoff, SimpleNamespace(spawn=None), is_ordered=True)
+        delivery.add_outcome(Outcome(1, "succeeded", 1.0, None, None, None, None))
+        delivery.deliver(SimpleNamespace(index=0))
+        # No timer writes.
+        delivery.stop()
+        first = asyncio.create_task(delivery.write())
+        await asyncio.sleep(0)
+        delivery.deliver(SimpleNamespace(index=1))
+        second = asyncio.create_task(delivery.write())
+        await asyncio.sleep(0)
+        may_write.set()
+        await asyncio.gather(first, second)
+        order += [each.index for each in handoff.take()]
+        assert order == [0, 1]
+
+    asyncio.run(main())
+
+
+def test_predictions_of_inputs_are_found(path):
+    """Also earlier ones, of those inputs that were sent since a time."""
+    store = open_store(path if "://" in str(path) else str(path), "acme/shout")
+    target = target_digest("acme/shout")
+    claims = store.claim([read_input(each, n, target) for n, each in enumerate(texts(3))])
+    store.write([(f"p{claim.number}", claim.number) for claim in claims])
+    store.send_again(claims[0].number)
+    store.write([("again", claims[0].number)])
+    change(path, "UPDATE inputs SET sent_at = 50 WHERE number = ?", claims[1].number)
+    ids = ["again", *(f"p{claim.number}" for claim in claims), "other"]
+    first, old, last = ids[1:4]
+    assert store.find_known(ids, 0.0) == {"again", first, old, last}
+    assert store.find_known(ids, 100.0) == {"again", first, last}
+    assert store.find_known([], 0.0) == set()
+    store.release([])
+    store.close()
 
 
 def test_a_late_input_holds_up_no_done_ones(both, client, server, path):
@@ -510,7 +560,7 @@ def test_a_prediction_that_only_looks_like_the_own_is_left_to_whose_it_is(server
         async with replicate.AsyncReplicate("r8_secret", base_url=server.base_url) as client:
             prediction = await client.predictions.create(model="acme/shout", input={"text": "x"})
 
-            async def find_known(ids):
+            async def find_known(ids, since):
                 return set()
 
             search = lookup.Lookup(client, ("acme/shout", None, None), find_known)
