@@ -24,7 +24,7 @@ ROWS := 5000
 # Compiled modules are kept, whatever the surroundings say: each process that tests start would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds simulate-batch performance migration screenshot clean
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
@@ -56,6 +56,7 @@ help:
 	@echo 'make bench-counts        count instructions per operation, compare with the committed counts (UPDATE=1 writes them)'
 	@echo 'make bench-local         measure the throughput of the local server'
 	@echo 'make bench-holds         measure how much later a run returns than a create request that waits'
+	@echo 'make simulate-batch      simulate map in several processes with a journal in PostgreSQL (STEP=rows for one part)'
 	@echo 'make migration           write docs/migration.md from tools/surfaces.py'
 	@echo 'make screenshot          take the pictures in docs/ (needs chromium and chromium-driver)'
 	@echo 'make clean               delete everything that these commands created'
@@ -286,6 +287,11 @@ bench-local: optimized
 
 bench-holds: optimized
 	$(BIN)/python benches/holds.py
+
+# The local server and PostgreSQL stand in for what is on other machines. Half an hour.
+simulate-batch: optimized
+	cargo build --release --quiet --no-default-features --example bench_server
+	PYTHONPATH=tests $(BIN)/python benches/simulate_batch.py $(STEP)
 
 # Needs only the standard library.
 performance:

@@ -1,7 +1,8 @@
 """Simulate `map` in several processes that share a journal in PostgreSQL. `make simulate-batch`.
 
 `results/batch.json` has the result, and docs/hundred-million.md says what follows from it for 10⁸
-inputs. It takes half an hour. Arguments name the steps that are measured again.
+inputs; its tables are written here. It takes half an hour. Arguments name the steps that are
+measured again; `plan` writes the tables alone.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from urllib.request import urlopen
 
 import replicate_rs
 from machine import describe_machine, running_server
-from map_worker import create_inputs
 from replicate_rs.batch import Journal
 from simulation.database import Database, running_database
+from simulation.plan import tables
 from simulation.round_trips import counting_round_trips
-from simulation.rows import write_rows
+from simulation.rows import Kind, write_rows
 from simulation.workers import Load, Used, run_workers
 
 RESULT = Path(__file__).parent / "results" / "batch.json"
+PAGE = Path(__file__).parents[1] / "docs" / "hundred-million.md"
+# The step that writes the tables.
+PLAN = "plan"
 WORKERS = (1, 2, 4)
 CONCURRENCY = 64
 # The model of benches/server, which answers at once, and one that takes some seconds.
@@ -36,11 +40,10 @@ SLOW_SECONDS = 10.0
 INPUTS = 40_000
 COUNTED_INPUTS = 6_400
 # Creates a minute: the account's limit, and for 10⁸ inputs in a week and in a day.
-RATES = {600: 60, 9_921: 30, 69_444: 30}
+RATES = {600: 20, 9_921: 20, 69_444: 20}
 # Creates a minute with the slow model, and seconds for which they are measured.
 POLLED_RATES, POLLED_SECONDS = (600, 3_000), 40
-# Rows of journals, and the characters of their outputs.
-JOURNALS = ((100_000, 0), (100_000, 500), (1_000_000, 0))
+JOURNALS = (Kind(100_000), Kind(100_000, 500), Kind(100_000, has_keys=True), Kind(1_000_000))
 # Rows that are written after a checkpoint, and that are read again.
 AFTER_CHECKPOINT, READ_AGAIN = 4_096, 20_000
 
@@ -231,14 +234,15 @@ def serve() -> None:
 def measure_rows(site: Site) -> Iterator[dict[str, Any]]:
     """Measure journals of many rows: their size, writing, vacuum and opening them again."""
     database = site.database
-    for count, output_size in JOURNALS:
-        schema = f"rows_{count}_{output_size}"
+    for kind in JOURNALS:
+        count = kind.rows
+        schema = f"rows_{count}_{kind.output_size}_{kind.has_keys}"
         journal = database.journal(schema)
         database.run("CHECKPOINT")
         tenth = count // 10
-        first = write_rows(database, journal, FAST, 0, tenth, output_size)
-        middle = write_rows(database, journal, FAST, tenth, count - 2 * tenth, output_size)
-        last = write_rows(database, journal, FAST, count - tenth, tenth, output_size)
+        first = write_rows(database, journal, FAST, kind, 0, tenth)
+        middle = write_rows(database, journal, FAST, kind, tenth, count - 2 * tenth)
+        last = write_rows(database, journal, FAST, kind, count - tenth, tenth)
         written = (first, middle, last)
         sizes = database.sizes(schema)
         vacuums = database.get(
@@ -250,10 +254,9 @@ def measure_rows(site: Site) -> Iterator[dict[str, Any]]:
         vacuum = time.perf_counter() - begun_at
         vacuum_cpu = database.usage().cpu - cpu
         database.run("CHECKPOINT")
-        after = write_rows(database, journal, FAST, count, AFTER_CHECKPOINT, output_size)
+        after = write_rows(database, journal, FAST, kind, count, AFTER_CHECKPOINT)
         yield {
-            "rows": count,
-            "output_size": output_size,
+            **kind._asdict(),
             "rows_per_second": count / sum(each.seconds for each in written),
             "writer_us": sum(each.cpu for each in written) / count * 1e6,
             "database_us": sum(each.database.cpu for each in written) / count * 1e6,
@@ -270,30 +273,34 @@ def measure_rows(site: Site) -> Iterator[dict[str, Any]]:
             "autovacuums": vacuums,
             "vacuum_seconds": vacuum,
             "vacuum_cpu_us": vacuum_cpu / count * 1e6,
-            **measure_opening(site, journal, count + AFTER_CHECKPOINT),
+            **measure_opening(site, journal, kind),
         }
 
 
-def measure_opening(site: Site, journal: str, count: int) -> dict[str, float]:
+def measure_opening(site: Site, journal: str, kind: Kind) -> dict[str, float]:
     """Measure what a journal that has many inputs answers, and how fast."""
+    from replicate_rs._batch.lookup import CLOCK_DIFFERENCE, MAX_CLAIM
     from replicate_rs._batch.postgres import PostgresStore
 
     with replicate_rs.Replicate("r8_local", base_url=site.origin) as client:
         client.run(FAST, {"prompt": "warm"})
         begun_at = time.perf_counter()
-        (new,) = client.map(FAST, create_inputs(count, 1), journal=journal)
+        inputs = kind.create(kind.rows + AFTER_CHECKPOINT, 1)
+        (new,) = client.map(FAST, inputs, journal=journal)
         opening = time.perf_counter() - begun_at
         begun_at = time.perf_counter()
         known = sum(
             each.from_journal
-            for each in client.map(FAST, create_inputs(0, READ_AGAIN), journal=journal)
+            for each in client.map(FAST, kind.create(0, READ_AGAIN), journal=journal)
         )
         reading = time.perf_counter() - begun_at
     if new.from_journal or known != READ_AGAIN:
         raise SystemExit("the journal has other inputs")
     store = PostgresStore.open_to_read(journal)
     begun_at = time.perf_counter()
-    found = store.find_known([f"{number:026}" for number in range(1, 101)])
+    # All of them were sent within the hour in which they are looked for.
+    since = time.time() - MAX_CLAIM - CLOCK_DIFFERENCE
+    found = store.find_known([f"{number:026}" for number in range(1, 101)], since)
     finding = time.perf_counter() - begun_at
     store.close()
     if len(found) != 100:
@@ -321,7 +328,10 @@ STEPS: dict[str, Callable[[Site], Iterator[dict[str, Any]]]] = {
 def main(names: list[str]) -> None:
     """Measure steps, and write the result after each."""
     result: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    for name in names or STEPS:
+    for name in names or [*STEPS, PLAN]:
+        if name == PLAN:
+            write_tables(result)
+            continue
         rows: Rows = []
         with running_server() as server, running_database() as database:
             version = database.get("SHOW server_version")
@@ -331,6 +341,19 @@ def main(names: list[str]) -> None:
         machine = {**describe_machine(["psycopg"]), "postgresql": version}
         result[name] = {"machine": machine, "date": time.strftime("%Y-%m-%d"), "rows": rows}
         RESULT.write_text(json.dumps(result, indent=1, default=_round) + "\n")
+
+
+def write_tables(result: dict[str, Any]) -> None:
+    """Write the tables of the page, each between two comments with its name."""
+    text = PAGE.read_text()
+    for name, lines in tables(result).items():
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise SystemExit(f"{PAGE} has no place for the table {name}")
+        text = "\n".join([f"{before}{begin}", "", *lines, "", f"{end}{after}"])
+    PAGE.write_text(text)
 
 
 def _round(value: Any) -> Any:
