@@ -41,8 +41,8 @@ INPUTS = 40_000
 COUNTED_INPUTS = 6_400
 # Creates a minute: the account's limit, and for 10⁸ inputs in a week and in a day.
 RATES = {600: 20, 9_921: 20, 69_444: 20}
-# Creates a minute with the slow model, and seconds for which they are measured.
-POLLED_RATES, POLLED_SECONDS = (600, 3_000), 40
+# Creates a minute with the slow model, seconds for which they are sent, and workers.
+POLLED_RATES, POLLED_SECONDS, POLLERS = (600, 3_000, 6_000), 25, (1, 4)
 JOURNALS = (Kind(100_000), Kind(100_000, 500), Kind(100_000, has_keys=True), Kind(1_000_000))
 # Rows that are written after a checkpoint, and that are read again.
 AFTER_CHECKPOINT, READ_AGAIN = 4_096, 20_000
@@ -144,9 +144,9 @@ def find_rates(used: Used, window: float) -> tuple[float, float]:
 def measure_polls(site: Site) -> Iterator[dict[str, Any]]:
     """Count the requests of workers whose predictions outlast the create request."""
     for rate in POLLED_RATES:
-        for count in WORKERS:
+        for count in POLLERS:
             inputs = rate * POLLED_SECONDS // 60 // count * count
-            concurrency = int(rate / 60 * (SLOW_SECONDS + 5) / count) + 1
+            concurrency = rate * POLLED_SECONDS // 60 // count
             with serving_slowly() as (origin, get_counts):
                 journal = site.database.journal(f"polls_{rate}_{count}")
                 load = Load(origin, SLOW, journal, inputs, concurrency, rate)
@@ -155,7 +155,6 @@ def measure_polls(site: Site) -> Iterator[dict[str, Any]]:
             yield {
                 "rate": rate,
                 "workers": count,
-                "concurrency": concurrency,
                 "seconds": used.seconds,
                 "api_connections": used.api_connections,
                 **counts,

@@ -121,24 +121,22 @@ def polls(rows: Iterable[Row]) -> list[str]:
         (
             "rate, a minute",
             "workers",
-            "concurrency of each",
             "creates",
             "lists",
             "single predictions",
             "refused (429)",
-            "requests besides creates, an input",
+            "all done after",
             "connections",
         ),
         [
             (
                 f"{each['rate']:,}",
                 f"{each['workers']}",
-                f"{each['concurrency']}",
                 f"{each['creates_per_minute']:,.0f}",
                 f"{each['lists_per_minute']:,.0f}",
                 f"{each['gets_per_minute']:,.0f}",
                 f"{each['refused_per_minute']:,.0f}",
-                f"{(each['lists_per_minute'] + each['gets_per_minute']) / each['rate']:.2f}",
+                f"{each['seconds']:.0f} s",
                 f"{each['api_connections']}",
             )
             for each in rows

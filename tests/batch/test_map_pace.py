@@ -16,6 +16,7 @@ from replicate_rs._batch.pace import Pace
 from replicate_rs._batch.rate import CreateRate
 from replicate_rs._batch.shared_pace import TURNS_TIME
 from replicate_rs.exceptions import InsufficientCreditError
+from replicate_rs.local import sleep
 from replicate_rs.local.settings import RateLimits
 from support.conditions import until
 from support.mapping import collect, no_threads, outputs, texts
@@ -66,6 +67,20 @@ def test_the_callers_rate(both, client, server):
     assert time.monotonic() - begun >= 0.5
     sent = [each.time for each in server.requests if each.method == "POST"]
     assert len(sent) == 11
+
+
+def test_the_callers_rate_is_kept_when_more_may_be_in_flight(both, client, server):
+    """At first, only few are: those that wait for it save up no turns."""
+
+    @server.model("acme/second")
+    def second(text: str) -> str:
+        sleep(1)
+        return text
+
+    assert len(collect(both, client.map("acme/second", texts(40), rate=900))) == 40
+    sent = sorted(each.time for each in server.requests if each.method == "POST")
+    # 12 intervals take 0.8 s; a quarter of that is left to a server that is busy.
+    assert min(late - early for early, late in zip(sent, sent[12:], strict=False)) > 0.6
 
 
 def test_turns_that_are_taken_a_little_late_keep_the_rate():
