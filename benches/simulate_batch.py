@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import time
-from collections import Counter
+from bisect import bisect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +37,7 @@ CONCURRENCY = 64
 FAST, SLOW = "echo/text", "acme/slow"
 SLOW_SECONDS = 10.0
 
-INPUTS = 40_000
+INPUTS = 20_000
 COUNTED_INPUTS = 6_400
 # Creates a minute: the account's limit, and for 10⁸ inputs in a week and in a day.
 RATES = {600: 20, 9_921: 20, 69_444: 20}
@@ -155,6 +155,7 @@ def measure_polls(site: Site) -> Iterator[dict[str, Any]]:
             yield {
                 "rate": rate,
                 "workers": count,
+                "inputs": inputs,
                 "seconds": used.seconds,
                 "api_connections": used.api_connections,
                 **counts,
@@ -188,7 +189,7 @@ def serving_slowly() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
 
 
 def serve() -> None:
-    """Serve a slow model; print its requests a minute when a line is written to it."""
+    """Serve a slow model; print its requests when a line is written to it."""
     from replicate_rs.local import LocalReplicate, RateLimits, Settings, sleep
 
     # Creates are limited by the workers.
@@ -205,28 +206,19 @@ def serve() -> None:
         print(server.base_url, flush=True)
         sys.stdin.readline()
         requests = server.requests
-        begun_at = next(each.time for each in requests if b"iguana" in each.body)
-        # While as many predictions run as at this rate do.
-        begin, end = begun_at + SLOW_SECONDS + 3, begun_at + POLLED_SECONDS
-        counts = Counter(
-            "refused" if each.status == 429 else each.method + each.path[-12:]
-            for each in requests
-            if begin <= each.time <= end
-        )
-        minutes = (end - begin) / 60
-        creates, lists = counts["POST/predictions"], counts["GET/predictions"]
-        others = counts.total() - creates - lists - counts["refused"]
-        print(
-            json.dumps(
-                {
-                    "creates_per_minute": creates / minutes,
-                    "lists_per_minute": lists / minutes,
-                    "gets_per_minute": others / minutes,
-                    "refused_per_minute": counts["refused"] / minutes,
-                }
-            ),
-            flush=True,
-        )
+        kinds = {"POST/predictions": "creates", "GET/predictions": "lists"}
+        times: dict[str, list[float]] = {name: [] for name in ("creates", "lists", "gets")}
+        refused = 0
+        for each in requests:
+            times[kinds.get(each.method + each.path[-12:], "gets")].append(each.time)
+            refused += each.status == 429
+        polls = sorted(times["lists"] + times["gets"])
+        report = {name: len(each) for name, each in times.items()} | {
+            "refused": refused,
+            "most_polls_per_minute": 6
+            * max(bisect(polls, each + 10) - at for at, each in enumerate(polls)),
+        }
+        print(json.dumps(report), flush=True)
         sys.stdin.readline()
 
 

@@ -116,27 +116,29 @@ def rates(rows: Iterable[Row]) -> list[str]:
 
 
 def polls(rows: Iterable[Row]) -> list[str]:
-    """Return the requests a minute that wait for predictions."""
+    """Return the requests that wait for predictions."""
     return _table(
         (
             "rate, a minute",
             "workers",
-            "creates",
-            "lists",
-            "single predictions",
-            "refused (429)",
+            "inputs",
             "all done after",
+            "lists an input",
+            "single predictions an input",
+            "most of both a minute",
+            "refused (429)",
             "connections",
         ),
         [
             (
                 f"{each['rate']:,}",
                 f"{each['workers']}",
-                f"{each['creates_per_minute']:,.0f}",
-                f"{each['lists_per_minute']:,.0f}",
-                f"{each['gets_per_minute']:,.0f}",
-                f"{each['refused_per_minute']:,.0f}",
+                f"{each['inputs']:,}",
                 f"{each['seconds']:.0f} s",
+                f"{each['lists'] / each['inputs']:.2f}",
+                f"{each['gets'] / each['inputs']:.2f}",
+                f"{each['most_polls_per_minute']:,}",
+                f"{each['refused']}",
                 f"{each['api_connections']}",
             )
             for each in rows
