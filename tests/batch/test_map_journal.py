@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 
@@ -18,10 +17,9 @@ import replicate_rs as replicate
 from replicate_rs._batch import intake, lookup
 from replicate_rs._batch.connect import open_store
 from replicate_rs._batch.delivery import Delivery
-from replicate_rs._batch.handoff import Handoff
 from replicate_rs._batch.keys import read_input, target_digest
 from replicate_rs._batch.postgres import PostgresStore
-from replicate_rs._batch.rows import UNCERTAIN, Outcome
+from replicate_rs._batch.rows import UNCERTAIN
 from replicate_rs._batch.sqlite import SqliteStore
 from replicate_rs.batch import Journal
 from replicate_rs.exceptions import JournalError, NotFoundError
@@ -120,36 +118,6 @@ def test_thousands_of_done_inputs_come_in_any_order(both, client, server, path, 
     assert server.creates == sum(new)
 
 
-def test_results_stay_in_order_while_the_database_writes():
-    """A write of results that the journal knows already does not overtake one that waits."""
-
-    async def main():
-        handoff, may_write, order = Handoff(), asyncio.Event(), []
-
-        class Waiting:
-            store = SimpleNamespace(write=None)
-
-            async def call(self, *_):
-                await may_write.wait()
-
-        delivery = Delivery(Waiting(), handoff, SimpleNamespace(spawn=None), is_ordered=True)
-        delivery.add_outcome(Outcome(1, "succeeded", 1.0, None, None, None, None))
-        delivery.deliver(SimpleNamespace(index=0))
-        # No timer writes.
-        delivery.stop()
-        first = asyncio.create_task(delivery.write())
-        await asyncio.sleep(0)
-        delivery.deliver(SimpleNamespace(index=1))
-        second = asyncio.create_task(delivery.write())
-        await asyncio.sleep(0)
-        may_write.set()
-        await asyncio.gather(first, second)
-        order += [each.index for each in handoff.take()]
-        assert order == [0, 1]
-
-    asyncio.run(main())
-
-
 def test_predictions_of_inputs_are_found(path):
     """Also earlier ones, of those inputs that were sent since a time."""
     store = open_store(path if "://" in str(path) else str(path), "acme/shout")
@@ -166,6 +134,22 @@ def test_predictions_of_inputs_are_found(path):
     assert store.find_known([], 0.0) == set()
     store.release([])
     store.close()
+
+
+def test_results_are_in_order_also_where_the_journal_is_slow(
+    both, client, server, path, monkeypatch
+):
+    write_done(path, "acme/shout", texts(2000))
+    for kind in (SqliteStore, PostgresStore):
+
+        def write(self, *args, write=kind.write):
+            time.sleep(0.2)
+            write(self, *args)
+
+        monkeypatch.setattr(kind, "write", write)
+    inputs = [{"text": "new"}, *texts(2000)]
+    results = collect(both, client.map("acme/shout", iter(inputs), journal=path, ordered=True))
+    assert [each.input for each in results] == inputs
 
 
 def test_a_late_input_holds_up_no_done_ones(both, client, server, path):

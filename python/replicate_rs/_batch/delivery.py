@@ -43,7 +43,6 @@ class Delivery:
         self._waiting: dict[int, Result] = {}
         self._next_index = 0
         self._is_due = False
-        # A write that has nothing for the journal must not overtake one that waits for it.
         self._writing = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -98,6 +97,8 @@ class Delivery:
 
     async def write(self) -> None:
         """Write now."""
+        # Results are handed over in the order in which they came, also if the first wait for the
+        # journal and the next ones do not.
         async with self._writing:
             created, self._created = self._created, []
             outcomes, self._outcomes = self._outcomes, []
