@@ -25,7 +25,7 @@ def tables(result: Result) -> dict[str, list[str]]:
     return {
         "plan": plan(result),
         "workers": workers(_rows(result, "workers")),
-        "rates": rates(_rows(result, "rates")),
+        **({"rates": rates(_rows(result, "rates"))} if "rates" in result else {}),
         "polls": polls(_rows(result, "polls")),
         "rows": journals(_rows(result, "rows")),
         "size": size(_rows(result, "rows")),
@@ -37,10 +37,8 @@ def plan(result: Result) -> list[str]:
     """Return what 10⁸ inputs need at some rates."""
     one = _rows(result, "workers")[0]
     trips = {each["rate"]: each["round_trips"] for each in _rows(result, "round_trips")}
-    alone = {each["rate"]: each for each in _rows(result, "rates") if each["workers"] == 1}
     lines = []
     for rate in PLANNED:
-        measured = alone.get(rate, one)
         second = rate / 60
         lines.append(
             (
@@ -48,7 +46,6 @@ def plan(result: Result) -> list[str]:
                 f"{INPUTS / second / DAY:.3g} days",
                 f"{second * MODEL_SECONDS:,.0f}",
                 f"{second * min(MODEL_SECONDS, HELD_SECONDS):,.0f}",
-                f"{second * measured['transactions']:,.0f}",
                 f"{second * trips.get(rate, trips[0]):,.0f}",
                 f"{second * one['worker_us'] / 1e6:.2g}",
                 f"{second * one['database_us'] / 1e6:.2g}",
@@ -59,7 +56,6 @@ def plan(result: Result) -> list[str]:
         "10⁸ inputs take",
         "predictions in flight",
         "connections to the API",
-        "transactions/s",
         "round trips/s to the database",
         "cores of workers",
         "cores of the database",
