@@ -24,7 +24,7 @@ ROWS := 5000
 # Compiled modules are kept, whatever the surroundings say: each process that tests start would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean docs docs-serve docs-version trace bench-engines
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean docs docs-serve docs-version trace bench-engines simulate-batch
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
@@ -57,6 +57,7 @@ help:
 	@echo 'make bench-local         measure the throughput of the local server'
 	@echo 'make bench-holds         measure how much later a run returns than a create request that waits'
 	@echo 'make bench-engines       measure map on Ray Data, and with journals in PostgreSQL'
+	@echo 'make simulate-batch      simulate map in several processes with a journal in PostgreSQL (STEP=rows for one part)'
 	@echo 'make migration           write docs/migration.md from tools/surfaces.py'
 	@echo 'make notebooks           run the notebooks of examples/, and write their outputs'
 	@echo 'make docs                build the site in site/; a broken link or a public name without a description fails'
@@ -299,6 +300,11 @@ bench-engines: optimized .engines/.tools
 	cargo build --release --quiet --no-default-features --example bench_server
 	.engines/bin/python benches/engines.py
 	.engines/bin/python benches/journals.py
+
+# The local server and PostgreSQL stand in for what is on other machines. Half an hour.
+simulate-batch: optimized
+	cargo build --release --quiet --no-default-features --example bench_server
+	PYTHONPATH=tests $(BIN)/python benches/simulate_batch.py $(STEP)
 
 # Needs only the standard library.
 performance:

@@ -118,6 +118,24 @@ def test_thousands_of_done_inputs_come_in_any_order(both, client, server, path, 
     assert server.creates == sum(new)
 
 
+def test_predictions_of_inputs_are_found(path):
+    """Also earlier ones, of those inputs that were sent since a time."""
+    store = open_store(path if "://" in str(path) else str(path), "acme/shout")
+    target = target_digest("acme/shout")
+    claims = store.claim([read_input(each, n, target) for n, each in enumerate(texts(3))])
+    store.write([(f"p{claim.number}", claim.number) for claim in claims])
+    store.send_again(claims[0].number)
+    store.write([("again", claims[0].number)])
+    change(path, "UPDATE inputs SET sent_at = 50 WHERE number = ?", claims[1].number)
+    ids = ["again", *(f"p{claim.number}" for claim in claims), "other"]
+    first, old, last = ids[1:4]
+    assert store.find_known(ids, 0.0) == {"again", first, old, last}
+    assert store.find_known(ids, 100.0) == {"again", first, last}
+    assert store.find_known([], 0.0) == set()
+    store.release([])
+    store.close()
+
+
 def test_results_are_in_order_also_where_the_journal_is_slow(
     both, client, server, path, monkeypatch
 ):
@@ -526,7 +544,7 @@ def test_a_prediction_that_only_looks_like_the_own_is_left_to_whose_it_is(server
         async with replicate.AsyncReplicate("r8_secret", base_url=server.base_url) as client:
             prediction = await client.predictions.create(model="acme/shout", input={"text": "x"})
 
-            async def find_known(ids):
+            async def find_known(ids, since):
                 return set()
 
             search = lookup.Lookup(client, ("acme/shout", None, None), find_known)

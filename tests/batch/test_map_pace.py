@@ -13,7 +13,10 @@ import pytest
 from replicate_rs._batch import pace as pace_module
 from replicate_rs._batch import rate as rate_module
 from replicate_rs._batch.pace import Pace
+from replicate_rs._batch.rate import CreateRate
+from replicate_rs._batch.shared_pace import TURNS_TIME
 from replicate_rs.exceptions import InsufficientCreditError
+from replicate_rs.local import sleep
 from replicate_rs.local.settings import RateLimits
 from support.conditions import until
 from support.mapping import collect, no_threads, outputs, texts
@@ -64,6 +67,33 @@ def test_the_callers_rate(both, client, server):
     assert time.monotonic() - begun >= 0.5
     sent = [each.time for each in server.requests if each.method == "POST"]
     assert len(sent) == 11
+
+
+def test_the_callers_rate_is_kept_when_more_may_be_in_flight(both, client, server):
+    """At first, only few are: those that wait for it save up no turns."""
+
+    @server.model("acme/second")
+    def second(text: str) -> str:
+        sleep(1)
+        return text
+
+    assert len(collect(both, client.map("acme/second", texts(40), rate=900))) == 40
+    sent = sorted(each.time for each in server.requests if each.method == "POST")
+    # 12 intervals take 0.8 s; a quarter of that is left to a server that is busy.
+    assert min(late - early for early, late in zip(sent, sent[12:], strict=False)) > 0.6
+
+
+def test_turns_that_are_taken_a_little_late_keep_the_rate():
+    """A worker takes its next ten when it has used the last ones, and a journal needs time."""
+    rate, now, times = CreateRate(next_at=100.0), 100.0, []
+    for _ in range(60):
+        first = rate.take(now, 100.0, 10, late=TURNS_TIME)
+        times += [max(now, first + at / 100) for at in range(10)]
+        now = times[-1] + 0.03
+    assert 599 / (times[-1] - times[0]) == pytest.approx(100, rel=0.01)
+    # What is later than that is lost.
+    first = rate.take(now + 60, 100.0, 10, late=TURNS_TIME)
+    assert first >= now + 60 - TURNS_TIME
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])

@@ -18,12 +18,12 @@ from replicate_rs._batch import postgres as module
 from replicate_rs._batch.address import Address
 from replicate_rs._batch.connect import open_store
 from replicate_rs._batch.keys import read_input, target_digest
-from replicate_rs._batch.rows import CREATED, HELD, NEW, UNCERTAIN
+from replicate_rs._batch.rows import CREATED, HELD, NEW, UNCERTAIN, Outcome
 from replicate_rs.batch import Journal
 from replicate_rs.batch.running import _without_password
 from replicate_rs.exceptions import JournalError
 from support.conditions import until
-from support.journals import change, rows
+from support.journals import change, execute, rows
 from support.mapping import collect, outputs, texts
 from support.postgres import PASSWORD, PostgresServer
 
@@ -157,6 +157,39 @@ def test_workers_that_could_not_renew_while_the_database_was_away_are_not_dead(j
     assert claim.kind == UNCERTAIN
     first.close()
     second.close()
+
+
+def test_a_large_journal_is_not_read_as_a_whole(journal):
+    """Neither to find the inputs of predictions, nor to write what became of inputs."""
+    open_store(journal, "acme/x").close()
+    execute(
+        journal,
+        "INSERT INTO inputs (key, position, input, status, sent_at)"
+        " SELECT 'key' || n, n, '{}', 'succeeded', 1 FROM generate_series(1, 20000) AS n",
+    )
+    execute(journal, "ANALYZE inputs")
+
+    def count_scans():
+        # Connections tell what they did when they end.
+        others = (
+            "SELECT FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        until(lambda: not execute(journal, others))
+        statement = "SELECT seq_scan FROM pg_stat_user_tables WHERE relid = 'inputs'::regclass"
+        return execute(journal, statement)
+
+    before = count_scans()
+    store = open_store(journal, "acme/x")
+    claims = store.claim(items(40, 10_000), expect_new=True)
+    store.write([(f"p{claim.number}", claim.number) for claim in claims])
+    assert store.find_known(["p1", f"p{claims[0].number}"], 100.0) == {f"p{claims[0].number}"}
+    store.write(
+        outcomes=[Outcome(each.number, "succeeded", 2.0, 0.1, '"x"', None, None) for each in claims]
+    )
+    store.release([])
+    store.close()
+    assert count_scans() == before
 
 
 def test_a_claim_does_not_wait_for_another_one(journal):

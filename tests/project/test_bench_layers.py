@@ -11,6 +11,7 @@ ALLOWED = {
     "contenders": {"machine"},
     "jobs": {"contenders", "machine"},
     "report": {"contenders"},
+    "simulation": {"machine", "map_worker"},
 }
 
 

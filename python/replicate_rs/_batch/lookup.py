@@ -30,6 +30,9 @@ MAX_DELAY = 5.0
 INTERVAL = 1.0
 # Seconds by which the server's clock may differ from this machine's.
 CLOCK_DIFFERENCE = 120.0
+# Seconds for which an input may have been claimed before its prediction is created: refusals and
+# failures of the server hold it up.
+MAX_CLAIM = 3600.0
 
 
 class Wanted:
@@ -67,7 +70,8 @@ class Lookup:
         client: The client, in async mode.
         target: The model, the version and the deployment that the inputs are for; None for those
             that do not matter.
-        find_known: Returns which of some ids belong to predictions that are known.
+        find_known: Returns which of some ids belong to predictions that are known; also gets a
+            time since which their inputs were sent.
 
     """
 
@@ -75,7 +79,7 @@ class Lookup:
         self,
         client: Resource[Async],
         target: tuple[str | None, str | None, str | None],
-        find_known: Callable[[list[str]], Awaitable[set[str]]],
+        find_known: Callable[[list[str], float], Awaitable[set[str]]],
     ) -> None:
         self._client = client
         self._target = target
@@ -147,7 +151,7 @@ class Lookup:
                 if any(candidate.may_be_of(each) for each in self._wanted):
                     candidates.append(candidate)
         ids = [each.prediction.id for each in candidates]
-        known = await self._find_known(ids) | self._given
+        known = await self._find_known(ids, oldest - MAX_CLAIM) | self._given
         candidates = [each for each in candidates if each.prediction.id not in known]
         for wanted, is_exact in self._in_order():
             # Until the end, one that only looks like it may be the very one of another request,

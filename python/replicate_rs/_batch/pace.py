@@ -52,11 +52,14 @@ class Pace:
         """Creates a second, at most, at present."""
         return self._rate.get_limit(self.max_rate, self._allowed)
 
-    async def enter(self) -> None:
-        """Wait until another run may be in flight; `leave` ends it."""
+    async def enter(self) -> bool:
+        """Wait until another run may be in flight, and return whether that took any time.
+
+        `leave` ends it.
+        """
         if not self._entering and self.in_flight < int(self.window):
             self.in_flight += 1
-            return
+            return False
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._entering.append(turn)
         try:
@@ -65,6 +68,7 @@ class Pace:
             if turn.done() and not turn.cancelled():
                 self.leave()
             raise
+        return True
 
     def leave(self) -> None:
         """Count a run as ended."""

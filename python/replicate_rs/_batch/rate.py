@@ -54,9 +54,17 @@ class CreateRate:
         """
         return min(self.rate or math.inf, max_rate or math.inf, allowed or math.inf)
 
-    def take(self, now: float, limit: float, count: int = 1) -> float:
-        """Take the next turns, one after the other; return when the first one is."""
-        first = max(self.next_at, self.paused_until, now)
+    def take(self, now: float, limit: float, count: int = 1, late: float = 0.0) -> float:
+        """Take the next turns, one after the other; return when the first one is.
+
+        Args:
+            now: The time.
+            limit: Creates a second.
+            count: How many turns.
+            late: Seconds for which a turn that nobody took is kept.
+
+        """
+        first = max(self.next_at, self.paused_until, now - late)
         # Creates that come late have no claim to the time before them.
         self.next_at = max(self.next_at + count / limit, now)
         return first

@@ -184,11 +184,12 @@ class Runner:
         """Run one input after the other, until there are no more."""
         # A worker that waits for an input takes no place from those that run.
         while (job := await self._intake.get_job()) is not None:
-            await self._pace.enter()
+            has_waited = await self._pace.enter()
             try:
                 if self._tasks.error is not None:
                     return
-                if not job.has_turn:
+                # Turns that are kept would be used all at once, as soon as more may be in flight.
+                if has_waited or not job.has_turn:
                     await self._pace.wait_turn()
                 await self._run(job)
             except Exception as error:

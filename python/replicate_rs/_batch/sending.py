@@ -129,8 +129,8 @@ class Sender:
         if job.found is not None:
             self._delivery.add_created(job.found.id, job.number)
 
-    async def _find_known(self, predictions: list[str]) -> set[str]:
-        return await self._store.call(self._store.store.find_known, predictions)
+    async def _find_known(self, predictions: list[str], since: float) -> set[str]:
+        return await self._store.call(self._store.store.find_known, predictions, since)
 
     async def _find(self, sent: object, sent_at: float) -> Prediction[Async] | None:
         return await self.outage.outlast(lambda: self._lookup.find(sent, sent_at))

@@ -66,7 +66,8 @@ class SharedPace(Pace):
             limit = shared.get_limit(self.max_rate, self._allowed)
             count = MAX_TURNS if limit == math.inf else int(limit * TURNS_TIME)
             count = min(max(count, 1), MAX_TURNS)
-            first = shared.take(now, limit, count) - now + monotonic()
+            # Taking turns takes time itself: without turns that are late, the rate would be lower.
+            first = shared.take(now, limit, count, late=TURNS_TIME) - now + monotonic()
             return shared.rate, [first + at / limit for at in range(count)]
 
         rate, turns = await self._calls.call(self._store.share_rate, change)

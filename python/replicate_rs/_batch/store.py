@@ -322,17 +322,23 @@ class Store(ABC):
             self._run("DELETE FROM workers WHERE id = ?", (self.worker,))
 
     @operation
-    def find_known(self, predictions: Sequence[str]) -> set[str]:
-        """Return which of some predictions belong to inputs of this journal."""
+    def find_known(self, predictions: Sequence[str], since: float) -> set[str]:
+        """Return which of some predictions belong to inputs of this journal.
+
+        Args:
+            predictions: Their ids.
+            since: Only inputs matter that were sent since, in seconds since 1970.
+
+        """
         if not predictions:
             return set()
         marks = ",".join("?" * len(predictions))
-        statement = f"SELECT prediction FROM inputs WHERE prediction IN ({marks})"  # noqa: S608 - no values in the text
-        known = {row[0] for row in self._run(statement, predictions).fetchall()}
-        earlier = self._run(
-            "SELECT earlier_predictions FROM inputs WHERE earlier_predictions IS NOT NULL"
-        ).fetchall()
-        return known | ({each for (text,) in earlier for each in loads(text)} & set(predictions))
+        which = f"sent_at >= ? AND (prediction IN ({marks}) OR earlier_predictions IS NOT NULL)"
+        statement = f"SELECT prediction, earlier_predictions FROM inputs WHERE {which}"  # noqa: S608 - no values in the text
+        known: set[str] = set()
+        for prediction, earlier in self._run(statement, (since, *predictions)).fetchall():
+            known.update([prediction], loads(earlier) if earlier is not None else ())
+        return known & set(predictions)
 
     # Reading.
 
