@@ -32,7 +32,8 @@ class LocalReplicate(Registry):
     same models and without its earlier data. It may be used from any thread.
 
     Args:
-        token: The API token or tokens that it accepts; None: any request is accepted.
+        token: The API token or tokens that it accepts; None: any request is accepted. With `record`
+            or `replay`, any is.
         host: The address to listen on.
         port: The port of the API and the web page; 0: a free one.
         output_port: The port of output files and streams; 0: a free one.
@@ -79,6 +80,9 @@ class LocalReplicate(Registry):
         )
         # The player of the last start.
         self._player: Player | None = None
+        if record is not None:
+            # The upstream decides.
+            token = None
         self._tokens: list[str] = (
             [] if token is None else [token] if isinstance(token, str) else list(token)
         )

@@ -7,6 +7,8 @@ import re
 from itertools import product
 from typing import Any
 
+# An event of a stream, which is easier to read on one line. No string has a line end as such.
+_EVENT = re.compile(r'\[\n +([0-9.]+),\n +("(?:[^"\\]|\\.)*")\n +\]')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # The ways in which JSON is commonly written: the space after separators, the characters beyond
 # ASCII, the end of the text. The first is not named in files.
@@ -27,7 +29,7 @@ def parse(content: bytes) -> Any:
 
 
 def find_style(content: bytes, value: Any) -> str | None:
-    """Return the style in which writing the value gives exactly these bytes; None: there is none."""
+    """Return the style in which the value is written as these bytes; None: in none."""
     for style in _STYLES:
         try:
             if write(value, style) == content:
@@ -53,6 +55,7 @@ def write(value: Any, style: str = DEFAULT_STYLE) -> bytes:
 def to_file(value: Any) -> bytes:
     """Return a file's content: indented JSON, readable in every language."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = _EVENT.sub(r"[\1, \2]", text)
     # UTF-8 cannot encode a lone surrogate, JSON can.
     return (_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n").encode()
 

@@ -58,8 +58,8 @@ def _find(body: Buffer, boundary: bytes) -> list[RawPart] | None:
             return None
         head = Message()
         for line in bytes(body[start:head_end]).decode("utf-8", "replace").split("\r\n"):
-            name, _, value = line.partition(":")
-            head[name.strip()] = value.strip()
+            key, _, value = line.partition(":")
+            head[key.strip()] = value.strip()
         name = head.get_param("name", header="content-disposition")
         if not isinstance(name, str):
             return None

@@ -29,6 +29,9 @@ class Recording:
     upstream: str
     redact: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return f"records {self.upstream} in {self.folder}, with the token of each request"
+
     def open(self, state: State) -> Recorder:
         """Return a recorder for a server that starts. Raises `CassetteError`."""
         writer = CassetteWriter(self.folder, self.upstream, self.redact)
@@ -41,6 +44,9 @@ class Replaying:
 
     folder: Path
     at_once: bool
+
+    def __str__(self) -> str:
+        return f"replays {self.folder}"
 
     def open(self, state: State) -> Player:
         """Return a player for a server that starts. Raises `CassetteError`."""

@@ -53,7 +53,7 @@ def read_cassette(folder: Path) -> Cassette:
         )
     if version < 1:
         manifest.fail(f"there is no version {version}", "version")
-    redact = manifest.get(manifest.data, "redact", list)
+    redact = manifest.get_list(manifest.data, "redact")
     if not all(isinstance(each, str) for each in redact):
         manifest.fail("redact must be a list of names", "redact")
     exchanges = [
@@ -105,10 +105,28 @@ class _File:
             self.fail(f"{key} must be {_WORDS[type]}, not {value!r:.60}", key)
         return value
 
+    def get_object(self, data: dict[str, Any], key: str) -> dict[str, Any]:
+        """Return an object in an object."""
+        value = data.get(key)
+        if key not in data:
+            self.fail(f"{key} is missing")
+        if not is_object(value):
+            self.fail(f"{key} must be an object, not {value!r:.60}", key)
+        return value
+
+    def get_list(self, data: dict[str, Any], key: str) -> list[Any]:
+        """Return a list in an object."""
+        value = data.get(key)
+        if key not in data:
+            self.fail(f"{key} is missing")
+        if not is_array(value):
+            self.fail(f"{key} must be a list, not {value!r:.60}", key)
+        return value
+
     def exchange(self) -> Exchange:
         """Return the exchange in this file."""
-        request = self.get(self.data, "request", dict)
-        response = self.get(self.data, "response", dict)
+        request = self.get_object(self.data, "request")
+        response = self.get_object(self.data, "response")
         return Exchange(
             self._path.name,
             self._request(request),
@@ -117,7 +135,7 @@ class _File:
         )
 
     def _request(self, data: dict[str, Any]) -> RecordedRequest:
-        form = self.get(data, "form", list, [])
+        form = self.get_list(data, "form") if "form" in data else []
         return RecordedRequest(
             self.get(data, "method", str),
             self.get(data, "url", str),
@@ -142,7 +160,7 @@ class _File:
             self.fail(f"status must be from 200 to 599, not {status}", "status")
         events: list[Entry] | None = None
         if "events" in data:
-            events = [self._event(each) for each in self.get(data, "events", list)]
+            events = [self._event(each) for each in self.get_list(data, "events")]
         return RecordedResponse(
             status,
             self._headers(data),
@@ -152,15 +170,14 @@ class _File:
         )
 
     def _event(self, entry: object) -> Entry:
-        if is_array(entry) and len(entry) == 2:
-            seconds, text = entry
-            if isinstance(seconds, (int, float)) and seconds >= 0 and isinstance(text, str):
-                return float(seconds), text
-        self.fail(f"an event must be a list of seconds and a text, not {entry!r:.60}", "events")
+        seconds, text = entry if is_array(entry) and len(entry) == 2 else (None, None)
+        if not isinstance(seconds, (int, float)) or seconds < 0 or not isinstance(text, str):
+            self.fail(f"an event must be a list of seconds and a text, not {entry!r:.60}", "events")
+        return float(seconds), text
 
     def _headers(self, data: dict[str, Any]) -> Headers:
         headers: Headers = []
-        for name, value in self.get(data, "headers", dict, {}).items():
+        for name, value in self.get_object(data, "headers").items():
             for each in value if is_array(value) else [value]:
                 if not isinstance(each, str) or not _is_header(name, each):
                     self.fail(f"the header {name} has an invalid name or value", name)
@@ -168,7 +185,7 @@ class _File:
         return headers
 
     def _body(self, data: dict[str, Any]) -> Content:
-        return self._content(self.get(data, "body", dict)) if "body" in data else Content.of(b"")
+        return self._content(self.get_object(data, "body")) if "body" in data else Content.of(b"")
 
     def _content(self, data: dict[str, Any]) -> Content:
         if "json" in data:
@@ -204,9 +221,7 @@ class _File:
 
 _WORDS: dict[object, str] = {
     bool: "true or false",
-    dict: "an object",
     int: "a whole number",
-    list: "a list",
     str: "text",
 }
 

@@ -280,7 +280,7 @@ class _Events:
         """Return what is left to pass on at the end."""
         return self._lines.close()
 
-    def response(self, status: int, headers: Headers, is_complete: bool) -> RecordedResponse:  # noqa: FBT001 - as for a file
+    def response(self, status: int, headers: Headers, is_complete: bool) -> RecordedResponse:
         """Return the response to record."""
         events = self._recorder.entries(monotonic() - self._started, self._redactor)
         # Clients may leave after the last event, without waiting for the end of the response.
@@ -307,7 +307,7 @@ class _File:
         """Return what is left to pass on at the end."""
         return b""
 
-    def response(self, status: int, headers: Headers, is_complete: bool) -> RecordedResponse:  # noqa: FBT001 - as for events
+    def response(self, status: int, headers: Headers, is_complete: bool) -> RecordedResponse:
         """Return the response to record."""
         content = self._redactor.content(self._spool.content())
         return RecordedResponse(status, headers, content, None, is_complete)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from starlette.types import Scope
 
-from ..addresses import Origins
 from ..problem import not_found
 from .content import Content, Spool
 from .exchange import Part, RecordedRequest

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import zlib
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -86,7 +86,7 @@ class UpstreamResponse:
 
 
 @asynccontextmanager
-async def send(request: UpstreamRequest) -> AsyncIterator[UpstreamResponse]:
+async def send(request: UpstreamRequest) -> AsyncGenerator[UpstreamResponse]:
     """Send a request, and give the response when its head has come.
 
     Raises:
