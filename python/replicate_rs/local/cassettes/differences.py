@@ -40,17 +40,19 @@ def _compare_bodies(recorded: RecordedRequest, request: RecordedRequest) -> Iter
     if recorded.parts or request.parts:
         yield from _compare("form", _fields(recorded), _fields(request))
         return
-    yield from _compare("body", _value(recorded.body), _value(request.body))
+    yield from _compare("body", _body(recorded), _body(request))
 
 
 def _fields(request: RecordedRequest) -> dict[str, Any]:
     """Return the fields of a form, as values that can be compared."""
-    fields: dict[str, Any] = {}
-    for part in request.parts:
-        fields[part.name] = _value(part.content)
-        if part.filename is not None:
-            fields[f"{part.name}'s filename"] = part.filename
-    return fields if request.parts else {"": _value(request.body)}
+    if not request.parts:
+        return {"": _body(request)}
+    return {part.name: _value(part.content) for part in request.parts}
+
+
+def _body(request: RecordedRequest) -> Any:
+    value = request.json
+    return _value(request.body) if value is None else value
 
 
 def _value(content: Content) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from .differences import describe_differences
-from .exchange import Exchange, RecordedRequest
+from .exchange import Exchange, RecordedRequest, RecordedResponse
 
 # Headers that choose a part of a response.
 _PART_HEADERS = ("range", "last-event-id")
@@ -73,6 +73,16 @@ class Recordings:
                 # A part of what was sent before, which is not played once more.
                 return Found(max(whole, key=lambda each: each.played > 0), is_whole=True)
         return self._describe_missing(request, exact)
+
+    def find_file(self, url: str) -> RecordedResponse | None:
+        """Return the recorded response with a whole file, which does not count as played."""
+        responses = [
+            each.response
+            for each in self.exchanges
+            if each.request.url == url and each.request.method == "GET"
+        ]
+        whole = [each for each in responses if each.status == 200 and each.is_complete]
+        return whole[0] if whole else None
 
     def _describe_missing(self, request: RecordedRequest, exact: list[Exchange]) -> Missing:
         what = f"{request.method} {request.url}"

@@ -16,6 +16,7 @@ from ..state import State
 from .content import Content, Spool
 from .event_stream import LineRewriter, to_bytes
 from .exchange import Exchange, RecordedRequest, RecordedResponse
+from .inline import find_output_files, to_data_uri
 from .matching import Found, Recordings
 from .reading import Cassette
 from .redaction import Redactor
@@ -128,7 +129,8 @@ class Player:
         body = response.body
         is_api = request.url.startswith(f"{self._urls.upstream}/")
         if is_api and body.data is not None and is_json(header(response.headers, "content-type")):
-            body = Content.of(self._urls.json_to_local(body.data, local))
+            inline = self._find_inline(body.data)
+            body = Content.of(self._urls.json_to_local(body.data, local, inline))
         status, start, end = response.status, 0, body.size
         headers = self._headers(response, local)
         if found.is_whole and (part := _find_part(request, response)) is not None:
@@ -143,6 +145,20 @@ class Player:
         if response.is_complete:
             await send({"type": "http.response.body", "body": b""})
         # Otherwise uvicorn closes the connection, as the upstream did.
+
+    def _find_inline(self, body: bytes) -> dict[str, str]:
+        """Return the recorded output files that are sent within a response."""
+        if self._state.settings.files != "data":
+            return {}
+        files = {
+            url: self._recordings.find_file(self._redactor.url(url))
+            for url in find_output_files(body)
+        }
+        return {
+            url: to_data_uri(file.body, header(file.headers, "content-type"))
+            for url, file in files.items()
+            if file is not None
+        }
 
     async def _play_events(
         self,

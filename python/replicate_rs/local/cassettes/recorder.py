@@ -17,6 +17,7 @@ from ..state import State
 from .content import Content, Spool
 from .event_stream import EventRecorder, LineRewriter
 from .exchange import RecordedRequest, RecordedResponse
+from .inline import find_output_files, to_data_uri
 from .redaction import Headers, Redactor
 from .requests import HOP_BY_HOP, header, is_json, read_headers, to_recorded, upstream_url
 from .upstream import RawHeaders, UpstreamError, UpstreamRequest, UpstreamResponse, send
@@ -71,6 +72,8 @@ class Recorder:
         self._writer = writer
         self._urls = urls
         self._redactor = redactor
+        # Output files as `data:` URIs, by their URLs.
+        self._inline: dict[str, str] = {}
 
     async def api(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request to the API's origin."""
@@ -186,9 +189,36 @@ class Recorder:
             Content.of(self._redactor.body(body)),
         )
         self._write(call, recorded)
-        local = self._urls.json_to_local(body, call.local)
+        is_inline = self._state.settings.files == "data"
+        for url in find_output_files(body) if is_inline else ():
+            if url not in self._inline:
+                await self._fetch(url, call.local)
+        inline = self._inline if is_inline else None
+        local = self._urls.json_to_local(body, call.local, inline)
         await send(self._head(call, response.status, headers, length=len(local)))
         await send({"type": "http.response.body", "body": local})
+
+    async def _fetch(self, url: str, local: Origins) -> None:
+        """Record an output file that is sent within a response."""
+        number = self._writer.next_number()
+        call = _Call(number, "GET", False, url, local, [], Spool(), asyncio.Event())
+        spool = Spool(self._writer.spool_path(number, "response"))
+        headers: RawHeaders = [(b"accept", b"*/*"), (b"accept-encoding", b"identity")]
+        try:
+            async with send(UpstreamRequest("GET", url, headers, _one(b""))) as response:
+                media_type = response.header("content-type")
+                async for block in response.blocks():
+                    spool.write(block)
+            content = self._redactor.content(spool.content())
+            recorded = self._redactor.headers(self._response_headers(response))
+            self._write(call, RecordedResponse(response.status, recorded, content))
+            if response.status == 200:
+                self._inline[url] = to_data_uri(content, media_type)
+        except UpstreamError:
+            # The response has the URL instead, which says when it is read why it cannot be.
+            return
+        finally:
+            spool.close()
 
     async def _pass_stream(self, call: _Call, response: UpstreamResponse, send: Send) -> None:
         """Pass a body on while it comes, and record it at its end."""

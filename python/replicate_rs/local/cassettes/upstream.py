@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import zlib
 from base64 import b64encode
@@ -116,6 +117,8 @@ async def send(request: UpstreamRequest) -> AsyncGenerator[UpstreamResponse]:
         # An error of sending was raised with the response, or does not matter after it.
         await asyncio.gather(sending, return_exceptions=True)
         writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 async def _read_head(events: AsyncIterator[h11.Event], sending: asyncio.Task[None]) -> h11.Response:

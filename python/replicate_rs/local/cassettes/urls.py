@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,17 +39,8 @@ class UrlMap:
 
     def learn(self, value: Any) -> None:
         """Add the origins of the outputs and streams in a response of the API."""
-        if is_array(value):
-            for each in value:
-                self.learn(each)
-        elif is_object(value):
-            for key, each in value.items():
-                if key == "output":
-                    self._learn_all(each)
-                elif key == "urls" and is_object(each):
-                    self.learn_url(each.get("stream"))
-                else:
-                    self.learn(each)
+        for url in find_urls(value):
+            self.learn_url(url)
 
     def learn_json(self, content: bytes) -> None:
         """Add the origins in a response's body. A broken one has none."""
@@ -57,16 +48,6 @@ class UrlMap:
             self.learn(json_text.parse(content))
         except (ValueError, RecursionError):
             return
-
-    def _learn_all(self, value: Any) -> None:
-        if is_array(value):
-            for each in value:
-                self._learn_all(each)
-        elif is_object(value):
-            for each in value.values():
-                self._learn_all(each)
-        else:
-            self.learn_url(value)
 
     def learn_url(self, url: object) -> None:
         """Add the origin of a URL, unless it is the API's."""
@@ -101,9 +82,21 @@ class UrlMap:
             return find_output_url(url.removeprefix(local.output)) or url
         return url
 
-    def json_to_local(self, content: bytes, local: Origins) -> bytes:
-        """Move the URLs in JSON text; the rest of it stays as it is, byte by byte."""
-        return _replace_strings(content, lambda url: self.to_local(url, local))
+    def json_to_local(
+        self, content: bytes, local: Origins, inline: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Move the URLs in JSON text; the rest of it stays as it is, byte by byte.
+
+        Args:
+            content: The JSON text.
+            local: The origins of this server.
+            inline: `data:` URIs that take the place of URLs.
+
+        """
+        known = inline or {}
+        return _replace_strings(
+            content, lambda url: known[url] if url in known else self.to_local(url, local)
+        )
 
     def json_to_upstream(self, content: bytes, local: Origins) -> bytes:
         """Move the URLs in JSON text back."""
@@ -125,6 +118,23 @@ def _replace_strings(content: bytes, replace: Callable[[str], str]) -> bytes:
         return match[0] if replaced == url else json.dumps(replaced)
 
     return _JSON_STRING.sub(on_match, text).encode()
+
+
+def find_urls(value: Any, *, in_output: bool = False, streams: bool = True) -> Iterator[str]:
+    """Return the URLs of the outputs in a response of the API, and those of its streams."""
+    if isinstance(value, str):
+        if in_output and origin_of(value) is not None:
+            yield value
+    elif is_array(value):
+        for each in value:
+            yield from find_urls(each, in_output=in_output, streams=streams)
+    elif is_object(value):
+        for key, each in value.items():
+            if key == "urls" and is_object(each) and not in_output:
+                if streams and isinstance(stream := each.get("stream"), str):
+                    yield stream
+            else:
+                yield from find_urls(each, in_output=in_output or key == "output", streams=streams)
 
 
 def origin_of(url: str) -> str | None:
