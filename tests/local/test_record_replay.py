@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import replicate as official
 from replicate.exceptions import ReplicateError as OfficialError
+from test_official_clients import node, node_client
 
 import replicate_rs
 from replicate_rs import AsyncReplicate, Replicate
@@ -18,9 +21,16 @@ from replicate_rs.exceptions import BadRequestError, ModelError
 from replicate_rs.local import LocalReplicate, Settings
 from support.cassettes import TOKEN, create_upstream, read_exchanges, recording, shout
 from support.wire import Wire, prediction, reply
-from test_official_clients import node, node_client
 
 TEXT = "a b c d"
+
+
+@contextlib.contextmanager
+def official_client(server: LocalReplicate, token: str = "r8_any") -> Iterator[official.Client]:
+    client = official.Client(api_token=token, base_url=server.origin)
+    yield client
+    # 1.0.7 has no `close`.
+    client._client.close()
 
 
 def use_everything(client: Replicate, folder: Path) -> dict[str, object]:
@@ -114,8 +124,10 @@ def test_an_async_client_replays_what_a_blocking_one_recorded(everything):
 def test_the_official_client_replays_it(everything, mode):
     folder, seen = everything
     inputs = {"text": {"text": "hi"}, "stream": {"text": TEXT}}
-    with LocalReplicate(replay=folder, at_once=True) as server:
-        client = official.Client(api_token="r8_any", base_url=server.origin)
+    with (
+        LocalReplicate(replay=folder, at_once=True) as server,
+        official_client(server) as client,
+    ):
         if mode == "blocking":
             text = client.run("acme/shout", input=inputs["text"])
             stream = [str(each) for each in client.stream("acme/tokens", input=inputs["stream"])]
@@ -126,7 +138,9 @@ def test_the_official_client_replays_it(everything, mode):
                 text = await client.async_run("acme/shout", input=inputs["text"])
                 stream = await client.async_stream("acme/tokens", input=inputs["stream"])
                 pieces = [str(each) async for each in stream]
-                return text, pieces, [each.name for each in await client.models.async_list()]
+                models = [each.name for each in await client.models.async_list()]
+                await client._async_client.aclose()
+                return text, pieces, models
 
             text, stream, models = asyncio.run(use())
         assert server.unrecorded == []
@@ -143,20 +157,21 @@ def test_the_official_client_gets_files_within_responses(tmp_path):
         recorded = client.run("acme/reverse", input={"file": url})
         assert recorded.read() == b"cba"
         id = url.rpartition("/")[2]
-    with LocalReplicate(replay=tmp_path, settings=Settings(files="data")) as server:
-        client = official.Client(api_token="r8_any", base_url=server.origin)
+    with (
+        LocalReplicate(replay=tmp_path, settings=Settings(files="data")) as server,
+        official_client(server) as client,
+    ):
         output = client.run("acme/reverse", input={"file": f"{server.base_url}/files/{id}"})
         assert output.read() == b"cba"
 
 
 def test_the_official_client_records_and_replays_files(tmp_path):
     def use(server: LocalReplicate, token: str) -> list[bytes]:
-        client = official.Client(api_token=token, base_url=server.origin)
-        assert client.run("acme/shout", input={"text": "hi"}) == "HI"
-        upload = client.files.create(tmp_path / "hello.txt")
-        one = client.run("acme/reverse", input={"file": upload.urls["get"]})
-        many = client.run("acme/pieces", input={"file": (tmp_path / "hello.txt").open("rb")})
-        return [one.read(), *(each.read() for each in many)]
+        with official_client(server, token) as client, (tmp_path / "hello.txt").open("rb") as file:
+            upload = client.files.create(tmp_path / "hello.txt")
+            one = client.run("acme/reverse", input={"file": upload.urls["get"]})
+            many = client.run("acme/pieces", input={"file": file})
+            return [one.read(), *(each.read() for each in many)]
 
     (tmp_path / "hello.txt").write_text("hello")
     settings = Settings(files="data")
@@ -167,8 +182,7 @@ def test_the_official_client_records_and_replays_files(tmp_path):
 
 
 def test_the_official_client_raises_for_what_was_not_recorded(everything):
-    with LocalReplicate(replay=everything[0]) as server:
-        client = official.Client(api_token="r8_any", base_url=server.origin)
+    with LocalReplicate(replay=everything[0]) as server, official_client(server) as client:
         with pytest.raises(OfficialError, match=r'body.input.text: recorded "hi", requested "ho"'):
             client.run("acme/shout", input={"text": "ho"})
 
