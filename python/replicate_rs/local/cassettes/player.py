@@ -53,8 +53,7 @@ class Player:
 
     def _learn(self, exchange: Exchange) -> None:
         """Learn which hosts have output files and streams, as the recorder did."""
-        if not exchange.request.url.startswith(f"{self._urls.upstream}/"):
-            self._urls.learn_url(exchange.request.url)
+        self._urls.learn_url(exchange.request.url)
         self._urls.learn_url(header(exchange.response.headers, "location"))
         if exchange.response.body.data is not None:
             self._urls.learn_json(exchange.response.body.data)
@@ -127,8 +126,11 @@ class Player:
             await self._play_events(response, request.url, local, send, last_id)
             return
         body = response.body
-        is_api = request.url.startswith(f"{self._urls.upstream}/")
-        if is_api and body.data is not None and is_json(header(response.headers, "content-type")):
+        if (
+            self._urls.is_api(request.url)
+            and body.data is not None
+            and is_json(header(response.headers, "content-type"))
+        ):
             inline = self._find_inline(body.data)
             body = Content.of(self._urls.json_to_local(body.data, local, inline))
         status, start, end = response.status, 0, body.size

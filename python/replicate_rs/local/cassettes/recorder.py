@@ -230,7 +230,9 @@ class Recorder:
             body = _File(Spool(self._writer.spool_path(call.number, "response")), self._redactor)
         length = response.header("content-length")
         is_plain = isinstance(body, _File) and not response.is_gzip
+        missing = int(length) if length and is_plain and call.method != "HEAD" else None
         is_complete = False
+        last = b""
         try:
             await send(
                 self._head(
@@ -238,9 +240,13 @@ class Recorder:
                 )
             )
             async for block in response.blocks():
-                await send(
-                    {"type": "http.response.body", "body": body.feed(block), "more_body": True}
-                )
+                passed = body.feed(block)
+                missing = None if missing is None else missing - len(block)
+                if missing == 0:
+                    # The client has the whole response only when it is recorded.
+                    last = passed
+                    break
+                await send({"type": "http.response.body", "body": passed, "more_body": True})
             is_complete = True
         except UpstreamError:
             # The client's connection breaks too, without a word: its response has begun.
@@ -254,7 +260,7 @@ class Recorder:
             )
             body.close()
         if is_complete:
-            await send({"type": "http.response.body", "body": body.rest()})
+            await send({"type": "http.response.body", "body": last + body.rest()})
 
     def _response_headers(self, response: UpstreamResponse) -> Headers:
         """Return the headers to record."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import ssl
 import zlib
 from base64 import b64encode
@@ -229,4 +231,7 @@ async def _connect_through(
 
 
 def _reason(error: OSError) -> str:
+    # The text of asyncio's errors repeats the address. Name resolution has numbers of its own.
+    if error.errno and not isinstance(error, (socket.gaierror, ssl.SSLError)):
+        return os.strerror(error.errno)
     return error.strerror or str(error) or type(error).__name__

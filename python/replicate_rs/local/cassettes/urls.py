@@ -35,7 +35,10 @@ class UrlMap:
     def __init__(self, upstream: str, hosts: Iterable[str] = ()) -> None:
         self.upstream = upstream
         self.hosts = set(hosts)
-        self._upstream_origin = origin_of(upstream)
+
+    def is_api(self, url: str) -> bool:
+        """Return whether a URL on the upstream is one of the API."""
+        return url.startswith((f"{self.upstream}/v1/", f"{self.upstream}/v1?"))
 
     def learn(self, value: Any) -> None:
         """Add the origins of the outputs and streams in a response of the API."""
@@ -50,16 +53,16 @@ class UrlMap:
             return
 
     def learn_url(self, url: object) -> None:
-        """Add the origin of a URL, unless it is the API's."""
+        """Add the origin of a URL, unless it is one of the API."""
         origin = origin_of(url) if isinstance(url, str) else None
-        if origin is not None and origin != self._upstream_origin:
+        if origin is not None and not self.is_api(str(url)):
             self.hosts.add(origin)
 
     def to_local(self, url: str, local: Origins) -> str:
         """Return the URL on this server of a URL of the API or of an output host."""
         if not _WHOLE_URL.match(url):
             return url
-        if url.startswith(f"{self.upstream}/"):
+        if self.is_api(url):
             return local.api + url.removeprefix(self.upstream)
         origin = origin_of(url)
         if origin is None or origin not in self.hosts:
