@@ -42,14 +42,13 @@ def find_style(content: bytes, value: Any) -> str | None:
 
 def write(value: Any, style: str = DEFAULT_STYLE) -> bytes:
     """Return JSON text in a style. Raises `ValueError` for an unknown one."""
-    try:
-        separators, characters, end = style.split(" ")
-        text = json.dumps(
-            value, separators=_SEPARATORS[separators], ensure_ascii=_CHARACTERS[characters]
-        )
-        return (text + _ENDS[end]).encode()
-    except KeyError as error:
-        raise ValueError(f"there is no style {style!r}") from error
+    if style not in _STYLES:
+        raise ValueError(f"there is no style {style!r}")
+    separators, characters, end = style.split(" ")
+    text = json.dumps(
+        value, separators=_SEPARATORS[separators], ensure_ascii=_CHARACTERS[characters]
+    )
+    return (text + _ENDS[end]).encode()
 
 
 def to_file(value: Any) -> bytes:
