@@ -85,6 +85,8 @@ pub(crate) struct PyPending {
     result: Mutex<Option<Result<Py<PyAny>, Py<PyBaseException>>>>,
     /// The argument of `cancel()`.
     cancel_message: Mutex<Option<Py<PyAny>>>,
+    /// The callbacks of a wait that was closed.
+    closed: Mutex<Vec<Py<PyAny>>>,
 }
 
 /// Work that began before it was waited for.
@@ -147,6 +149,7 @@ impl PyPending {
             is_blocking: AtomicBool::new(false),
             result: Mutex::default(),
             cancel_message: Mutex::default(),
+            closed: Mutex::default(),
         }
     }
 
@@ -316,13 +319,13 @@ impl PyPending {
     }
 
     /// Give up the call for a caller who has left. A traceback may hold this object for long after
-    /// that, so this does not happen only when it is dropped.
-    fn abandon(&self) {
+    /// that, so this does not happen only when it is dropped. Return what waited for it.
+    fn abandon(&self) -> Option<Waiters<Waiter>> {
         if self.running.get().is_none_or(Running::is_inherited) {
-            return;
+            return None;
         }
         let was_working = self.slot.status() == Status::Working;
-        let left = self.slot.close();
+        let (outcome, waiters) = self.slot.close();
         if was_working {
             self.leave();
         }
@@ -330,7 +333,8 @@ impl PyPending {
             // The response may have arrived after the caller had left.
             create::cancel_orphan(&self.connections, create.clone());
         }
-        drop(left);
+        drop(outcome);
+        Some(waiters)
     }
 
     /// Stop the work when its result is not wanted any more.
@@ -460,7 +464,7 @@ impl PyPending {
         traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         drop(traceback);
-        self.abandon();
+        drop(self.abandon());
         Err(match (error.cast_into::<PyType>(), value) {
             (Ok(kind), Some(value)) if !value.is_instance(&kind)? => {
                 PyErr::from_type(kind, (value.unbind(),))
@@ -471,9 +475,13 @@ impl PyPending {
         })
     }
 
-    /// End the wait of a coroutine that is closed, or is dropped.
+    /// End the wait of a coroutine that is closed, or is dropped. Its task is kept, as a future of
+    /// asyncio keeps it: when the collector closes coroutines, a task that ended here would close
+    /// the outermost one while those within are being closed.
     fn close(&self) {
-        self.abandon();
+        let waiters = self.abandon().into_iter().flatten();
+        let callbacks: Vec<_> = waiters.map(|waiter| waiter.callback).collect();
+        lock(&self.closed).extend(callbacks);
     }
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
@@ -632,6 +640,11 @@ impl PyPending {
         if let Ok(message) = self.cancel_message.try_lock() {
             visit.call(&*message)?;
         }
+        if let Ok(closed) = self.closed.try_lock() {
+            closed
+                .iter()
+                .try_for_each(|callback| visit.call(callback))?;
+        }
         match self.running.get() {
             Some(running) if !running.is_inherited() && !running.port.is_open() => {
                 visit.call(&running.event_loop)?;
@@ -644,6 +657,8 @@ impl PyPending {
     fn __clear__(&self) {
         drop(take(&self.result));
         drop(take(&self.cancel_message));
+        let closed = std::mem::take(&mut *lock(&self.closed));
+        drop(closed);
         if self
             .running
             .get()
@@ -677,7 +692,7 @@ impl PyPending {
 
 impl Drop for PyPending {
     fn drop(&mut self) {
-        self.abandon();
+        drop(self.abandon());
     }
 }
 

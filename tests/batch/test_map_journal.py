@@ -18,7 +18,9 @@ from replicate_rs._batch import intake, lookup
 from replicate_rs._batch.connect import open_store
 from replicate_rs._batch.delivery import Delivery
 from replicate_rs._batch.keys import read_input, target_digest
+from replicate_rs._batch.postgres import PostgresStore
 from replicate_rs._batch.rows import UNCERTAIN
+from replicate_rs._batch.sqlite import SqliteStore
 from replicate_rs.batch import Journal
 from replicate_rs.exceptions import JournalError, NotFoundError
 from support.conditions import until
@@ -92,6 +94,22 @@ def test_thousands_of_done_inputs_come_in_any_order(both, client, server, path, 
     new = [each["text"].startswith("new") for each in inputs]
     assert [each.from_journal for each in results] == [not each for each in new]
     assert server.creates == sum(new)
+
+
+def test_results_are_in_order_also_where_the_journal_is_slow(
+    both, client, server, path, monkeypatch
+):
+    write_done(path, "acme/shout", texts(2000))
+    for kind in (SqliteStore, PostgresStore):
+
+        def write(self, *args, write=kind.write):
+            time.sleep(0.2)
+            write(self, *args)
+
+        monkeypatch.setattr(kind, "write", write)
+    inputs = [{"text": "new"}, *texts(2000)]
+    results = collect(both, client.map("acme/shout", iter(inputs), journal=path, ordered=True))
+    assert [each.input for each in results] == inputs
 
 
 def test_a_late_input_holds_up_no_done_ones(both, client, server, path):

@@ -646,3 +646,31 @@ def test_a_create_whose_coroutine_is_closed_is_cancelled_although_its_frames_are
         client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)
         asyncio.run(main(client, wire))
     assert frames
+
+
+def test_the_collector_may_close_the_inner_one_of_two_coroutines_first():
+    """It takes them in any order. Nothing else knows the task that waits in them."""
+
+    async def outer(client, coroutines):
+        coroutine = client.predictions.get("p1")
+        coroutines.append(coroutine)
+        await coroutine
+
+    async def main(wire, coroutines):
+        client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)
+        task = asyncio.create_task(outer(client, coroutines))
+        await asyncio.to_thread(wire.until, lambda: len(wire.seen) == 1)
+        return weakref.ref(task)
+
+    coroutines = []
+    with Wire(lambda _: hang) as wire:
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)
+        task = loop.run_until_complete(main(wire, coroutines))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+        # An error would be one in a destructor, which pytest reports.
+        coroutines.pop().close()
+        gc.collect()
+        assert task() is None
+        wire.until(lambda: wire.open_now == 0)

@@ -110,6 +110,13 @@ def on_loop(request):
         yield runner.run
 
 
+async def soon():
+    """Wait until the first request has arrived, and a little longer."""
+    while not HERE[0].seen:  # noqa: ASYNC110 - of a server on other threads
+        await anyio.sleep(0.005)
+    await anyio.sleep(SOON)
+
+
 async def move_on_after(work):
     with anyio.move_on_after(SOON) as scope:
         await work()
@@ -131,7 +138,7 @@ async def cancelled_beforehand(work):
 
 async def cancelled_from_another_task(work):
     async def cancel(scope):
-        await anyio.sleep(SOON)
+        await soon()
         scope.cancel()
 
     async with anyio.create_task_group() as group:
@@ -144,13 +151,13 @@ async def cancelled_from_another_task(work):
 async def in_a_group_that_is_cancelled(work):
     async with anyio.create_task_group() as group:
         group.start_soon(work)
-        await anyio.sleep(SOON)
+        await soon()
         group.cancel_scope.cancel()
 
 
 async def in_a_group_whose_host_waits(work):
     async def fail():
-        await anyio.sleep(SOON)
+        await soon()
         raise ZeroDivisionError
 
     with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - the group raises
@@ -179,6 +186,8 @@ WAYS = [
     in_a_group_whose_host_waits,
     nested,
 ]
+# Of others, the time may be over before the first request is sent.
+BEGINS = {cancelled_from_another_task, in_a_group_that_is_cancelled, in_a_group_whose_host_waits}
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda each: each.__name__)
@@ -200,9 +209,9 @@ def test_a_scope_knows_its_own_cancellation(way, call, on_loop, wire, tmp_path):
         each == "POST /v1/models/acme/x/predictions" or each == "POST /v1/predictions"
         for each in wire.routes
     )
-    if call in STARTS_ONE and way is not cancelled_beforehand:
-        assert created == 1
-        wire.until(lambda: wire.routes.count(CANCELLED) == 1)
+    if call in STARTS_ONE:
+        assert created == 1 or way not in BEGINS
+        wire.until(lambda: wire.routes.count(CANCELLED) == created)
     assert wire.routes.count(CANCELLED) <= 1
 
 

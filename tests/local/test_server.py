@@ -110,8 +110,8 @@ def test_connections_accepted_just_before_the_stop_are_closed():
 
             def connect(port=server.port):
                 with contextlib.suppress(OSError):
-                    while True:
-                        connections.enter_context(socket.create_connection(("127.0.0.1", port)))
+                    for _ in range(300):
+                        connections.enter_context(socket.create_connection(("127.0.0.1", port), 5))
 
             thread = threading.Thread(target=connect)
             thread.start()

@@ -43,6 +43,7 @@ class Delivery:
         self._waiting: dict[int, Result] = {}
         self._next_index = 0
         self._is_due = False
+        self._writing = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
 
     def add_created(self, prediction: str, number: int) -> None:
@@ -96,13 +97,16 @@ class Delivery:
 
     async def write(self) -> None:
         """Write now."""
-        created, self._created = self._created, []
-        outcomes, self._outcomes = self._outcomes, []
-        files, self._files = self._files, []
-        results, self._results = self._results, []
-        if created or outcomes or files:
-            await self._store.call(self._store.store.write, created, outcomes, files)
-            for outcome in outcomes:
-                self.open.pop(outcome.number, None)
-        if results:
-            self._handoff.put(results)
+        # Results are handed over in the order in which they came, also if the first wait for the
+        # journal and the next ones do not.
+        async with self._writing:
+            created, self._created = self._created, []
+            outcomes, self._outcomes = self._outcomes, []
+            files, self._files = self._files, []
+            results, self._results = self._results, []
+            if created or outcomes or files:
+                await self._store.call(self._store.store.write, created, outcomes, files)
+                for outcome in outcomes:
+                    self.open.pop(outcome.number, None)
+            if results:
+                self._handoff.put(results)

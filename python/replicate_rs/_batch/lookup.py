@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._base.operation import unchecked
 from .._base.session import Async
@@ -44,6 +44,20 @@ class Wanted:
         self.answer: asyncio.Future[Prediction[Async] | None] = (
             asyncio.get_running_loop().create_future()
         )
+
+
+class Candidate(NamedTuple):
+    """A prediction of the list, which a request may have created."""
+
+    prediction: Prediction[Async]
+    input: object
+    created_at: float | None
+    """By the server's clock, in seconds since 1970."""
+
+    def may_be_of(self, wanted: Wanted) -> bool:
+        """Return whether a request may have created it."""
+        is_later = self.created_at is None or self.created_at >= wanted.sent_at - CLOCK_DIFFERENCE
+        return is_later and is_same_input(wanted.input, self.input)
 
 
 class Lookup:
@@ -120,7 +134,7 @@ class Lookup:
 
     async def _read_list(self, begun_at: float) -> None:
         oldest = min(each.sent_at for each in self._wanted) - CLOCK_DIFFERENCE
-        candidates: list[Prediction[Async]] = []
+        candidates: list[Candidate] = []
         page: Any = await unchecked(Predictions[Async].list)(
             self._client, created_after=datetime.fromtimestamp(oldest, UTC).isoformat()
         )
@@ -128,10 +142,13 @@ class Lookup:
             created_at = _seconds(prediction.created_at)
             if created_at is not None and created_at < oldest:
                 break
-            if any(self._matches(each, prediction) for each in self._wanted):
-                candidates.append(prediction)
-        known = await self._find_known([each.id for each in candidates]) | self._given
-        candidates = [each for each in candidates if each.id not in known]
+            if self._has_target(prediction):
+                candidate = Candidate(prediction, prediction.input, created_at)
+                if any(candidate.may_be_of(each) for each in self._wanted):
+                    candidates.append(candidate)
+        ids = [each.prediction.id for each in candidates]
+        known = await self._find_known(ids) | self._given
+        candidates = [each for each in candidates if each.prediction.id not in known]
         for wanted, is_exact in self._in_order():
             # Until the end, one that only looks like it may be the very one of another request,
             # which is looked for a little later.
@@ -140,16 +157,14 @@ class Lookup:
             matching = [
                 each
                 for each in candidates
-                if (not is_exact or each.input == wanted.input) and self._matches(wanted, each)
+                if (not is_exact or each.input == wanted.input) and each.may_be_of(wanted)
             ]
             if not matching:
                 continue
-            found = min(
-                matching, key=lambda each: abs((_seconds(each.created_at) or 0) - wanted.sent_at)
-            )
+            found = min(matching, key=lambda each: abs((each.created_at or 0) - wanted.sent_at))
             candidates.remove(found)
-            self._given.add(found.id)
-            wanted.answer.set_result(found)
+            self._given.add(found.prediction.id)
+            wanted.answer.set_result(found.prediction)
 
     def _in_order(self) -> list[tuple[Wanted, bool]]:
         """Return the requests by their time, first to find the very input, then one without parts.
@@ -159,19 +174,14 @@ class Lookup:
         wanted = sorted(self._wanted, key=lambda each: each.sent_at)
         return [(each, is_exact) for is_exact in (True, False) for each in wanted]
 
-    def _matches(self, wanted: Wanted, prediction: Prediction[Async]) -> bool:
+    def _has_target(self, prediction: Prediction[Async]) -> bool:
         model, version, deployment = self._target
         actual: Any = prediction
-        if (
-            (model is not None and actual.model not in (model, None))
-            or (version is not None and actual.version != version)
-            or (deployment is not None and getattr(actual, "deployment", None) != deployment)
-        ):
-            return False
-        created_at = _seconds(prediction.created_at)
-        if created_at is not None and created_at < wanted.sent_at - CLOCK_DIFFERENCE:
-            return False
-        return is_same_input(wanted.input, prediction.input)
+        return (
+            (model is None or actual.model in (model, None))
+            and (version is None or actual.version == version)
+            and (deployment is None or getattr(actual, "deployment", None) == deployment)
+        )
 
 
 def is_same_input(sent: object, kept: object) -> bool:
