@@ -21,6 +21,7 @@ try:
     # Starlette imports it only when a form arrives.
     __import__("python_multipart")
     from . import request_log
+    from .cassettes.errors import CassetteError
     from .models import call, schema
     from .models.call import Cancelled, cancelled, check_cancelled, progress, sleep
     from .models.schema import Input
@@ -47,6 +48,7 @@ sys.modules.update(
 
 __all__ = [
     "Cancelled",
+    "CassetteError",
     "Delivery",
     "Fault",
     "Input",

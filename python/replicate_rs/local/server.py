@@ -10,6 +10,9 @@ from typing import Literal, Self
 from .addresses import Addresses, create_addresses, listen, parse_public_url
 from .api.files import sign_download
 from .api.operations import operations
+from .app import create_apps, create_cassette_apps
+from .cassettes.options import Folder, Recording, Replaying, parse_options
+from .cassettes.player import Player
 from .models.capture import restore_output
 from .models.model import Definition
 from .models.registry import Registry
@@ -29,7 +32,8 @@ class LocalReplicate(Registry):
     same models and without its earlier data. It may be used from any thread.
 
     Args:
-        token: The API token or tokens that it accepts; None: any request is accepted.
+        token: The API token or tokens that it accepts; None: any request is accepted. With `record`
+            or `replay`, any is.
         host: The address to listen on.
         port: The port of the API and the web page; 0: a free one.
         output_port: The port of output files and streams; 0: a free one.
@@ -40,6 +44,16 @@ class LocalReplicate(Registry):
             its request.
         public_output_url: The address of output files and streams for clients. Without it, the host
             of `public_url` and `output_port`.
+        record: A folder. The server passes requests on to `upstream`, and records them there.
+        upstream: The API's URL, for `record`; None: Replicate's.
+        redact: Names of headers, JSON fields, form fields and query parameters whose values are not
+            recorded. API tokens and webhook secrets never are.
+        replay: A folder with recordings, from which the server answers requests.
+        at_once: Whether replayed streams leave out the pauses between their events.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is not valid, or has no effect with the others.
 
     """
 
@@ -54,8 +68,21 @@ class LocalReplicate(Registry):
         settings: Settings | None = None,
         public_url: str | None = None,
         public_output_url: str | None = None,
+        record: Folder | None = None,
+        upstream: str | None = None,
+        redact: Sequence[str] = (),
+        replay: Folder | None = None,
+        at_once: bool = False,
     ) -> None:
         super().__init__()
+        self._cassette: Recording | Replaying | None = parse_options(
+            record, replay, upstream, redact, at_once=at_once
+        )
+        # The player of the last start.
+        self._player: Player | None = None
+        if record is not None:
+            # The upstream decides.
+            token = None
         self._tokens: list[str] = (
             [] if token is None else [token] if isinstance(token, str) else list(token)
         )
@@ -104,6 +131,11 @@ class LocalReplicate(Registry):
             self._thread.state.tokens = self._tokens
 
     def _on_register(self, definition: Definition) -> None:
+        if self._cassette is not None:
+            self._definitions.remove(definition)
+            raise ValueError(
+                f"{definition.name} would never run: a server with record= or replay= has no models"
+            )
         if self._thread is not None:
             state = self._thread.state
             self._thread.call(lambda: state.register(definition))
@@ -116,6 +148,7 @@ class LocalReplicate(Registry):
             username=self.username,
             settings=copy.deepcopy(self._settings),
         )
+        other._cassette = self._cassette
         other._definitions = list(self._definitions)
         other._trainings = dict(self._trainings)
         other._collections = dict(self._collections)
@@ -170,6 +203,11 @@ class LocalReplicate(Registry):
     def webhook_secret(self) -> str:
         """The secret that webhooks are signed with."""
         return self._state.webhooks.secret
+
+    @property
+    def unrecorded(self) -> list[str]:
+        """Messages about the requests that were not found in the cassette, in order."""
+        return [] if self._player is None else list(self._player.missing)
 
     # Control
 
@@ -309,6 +347,7 @@ class LocalReplicate(Registry):
 
         Raises:
             OSError: A port is taken.
+            CassetteError: The cassette cannot be read or written.
             RuntimeError: The server runs already.
             ValueError: `sockets` are not two.
 
@@ -324,7 +363,7 @@ class LocalReplicate(Registry):
                     f" {len(listeners)}"
                 )
             self.port, self.output_port = (int(each.getsockname()[1]) for each in listeners)
-            self._thread = ServerThread(self._create_state(), self.faults, listeners)
+            self._thread = self._start_thread(listeners)
         except BaseException:
             self.port, self.output_port = ports
             for each in listeners:
@@ -332,6 +371,20 @@ class LocalReplicate(Registry):
             raise
         self._last_state = self._thread.state
         return self
+
+    def _start_thread(self, listeners: list[socket.socket]) -> ServerThread:
+        state = self._create_state()
+        try:
+            if self._cassette is None:
+                apps = create_apps(state)
+            else:
+                handler = self._cassette.open(state)
+                self._player = handler if isinstance(handler, Player) else None
+                apps = create_cassette_apps(state, handler)
+        except BaseException:
+            state.close()
+            raise
+        return ServerThread(state, self.faults, listeners, apps)
 
     def _create_state(self) -> State:
         state = State(self.settings, self.username, self.tokens, addresses=self._addresses)

@@ -12,10 +12,8 @@ from typing import TypeVar
 
 import uvicorn
 
-from .api.output import create_output_app
-from .app import create_api_app
+from .app import Apps
 from .clock import monotonic
-from .execution import Execution
 from .state import State
 from .traffic.faults import Fault
 from .traffic.middleware import Connections, TrafficMiddleware
@@ -50,14 +48,18 @@ class ServerThread:
         faults: The faults, to which more may be added.
         listeners: The listening sockets of the API and of the output origin, which are closed at
             the end.
+        apps: The applications of both.
 
     Raises:
         BaseException: The server could not start. The sockets are closed.
 
     """
 
-    def __init__(self, state: State, faults: list[Fault], listeners: list[socket.socket]) -> None:
+    def __init__(
+        self, state: State, faults: list[Fault], listeners: list[socket.socket], apps: Apps
+    ) -> None:
         self.state = state
+        self._apps = apps
         self._faults = faults
         self._listeners = listeners
         self._server: uvicorn.Server | None = None
@@ -105,8 +107,7 @@ class ServerThread:
             self.state,
             self._faults,
             connections,
-            create_api_app(self.state, Execution(self.state)),
-            create_output_app(self.state),
+            *self._apps,
         )
         config = uvicorn.Config(
             app,
@@ -119,6 +120,9 @@ class ServerThread:
             timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
             # Faults find a connection by the client's own address, not by that of a header.
             proxy_headers=False,
+            # A response that is passed on or replayed has these of its own.
+            date_header=self._apps.redact_log is None,
+            server_header=self._apps.redact_log is None,
         )
         self._server = _UvicornServer(config, self._started)
         await self._server.serve(sockets=self._listeners)

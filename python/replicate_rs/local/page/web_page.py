@@ -50,6 +50,11 @@ _FILE_HEADERS = {
 }
 
 
+def is_page(path: str) -> bool:
+    """Return whether a path of the API's origin is one of the web page."""
+    return path == "/" or path.startswith(("/p/", "/-/"))
+
+
 class WebPage:
     """The endpoints of the web page. They need no token, and are not in the request log."""
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ..page.web_page import is_page
 from ..problem import Problem
 from ..request_log import MAX_LOGGED_BODY, LoggedRequest
 from ..state import State
 from .faults import Fault
 
+# What precedes the path of a recorded output file or stream: its scheme and its host.
+_RECORDED_HOST = re.compile(r"/https?/[^/]+(?=/)")
 # Bytes of a multipart body beside the file.
 _MULTIPART_OVERHEAD = 1 << 20
 
@@ -69,6 +74,7 @@ class TrafficMiddleware:
         connections: The open connections.
         api: The application of the API's origin.
         output: The application of the output origin.
+        redact_log: Removes secrets from an entry of the request log.
 
     """
 
@@ -79,8 +85,10 @@ class TrafficMiddleware:
         connections: Connections,
         api: ASGIApp,
         output: ASGIApp,
+        redact_log: Callable[[LoggedRequest], None] | None = None,
     ) -> None:
         self._state = state
+        self._redact_log = redact_log
         self._faults = faults
         self._connections = connections
         self._api = api
@@ -93,7 +101,7 @@ class TrafficMiddleware:
         path: str = scope["path"]
         is_api = scope["server"][1] == self._state.addresses.ports[0]
         self._state.addresses.set_current(scope["headers"], is_api=is_api)
-        if path == "/" or path.startswith(("/p/", "/-/")):
+        if is_page(path):
             # Requests of the web page are not logged: the page shows the log.
             await self._api(scope, receive, send)
             return
@@ -102,7 +110,7 @@ class TrafficMiddleware:
             # The clients disagree whether a base URL ends in `/v1`: any number up to two works.
             stripped = path.removeprefix("/v1").removeprefix("/v1")
             app, scope["path"] = self._api, path if stripped == "/" else stripped
-        logger = _RequestLogger(self._state, scope, path, receive, send)
+        logger = _RequestLogger(self._state, scope, path, receive, send, self._redact_log)
         fault = self._find_fault(scope)
         try:
             if fault is None:
@@ -115,15 +123,30 @@ class TrafficMiddleware:
             logger.log()
 
     def _find_fault(self, scope: Scope) -> Fault | None:
-        method, path = scope["method"], scope["path"].removeprefix("/v1")
+        method = scope["method"]
+        path = _without_host(scope["path"]).removeprefix("/v1")
         return next((each for each in self._faults if each.matches(method, path)), None)
+
+
+def _without_host(path: str) -> str:
+    match = _RECORDED_HOST.match(path)
+    return path if match is None else path[match.end() :]
 
 
 class _RequestLogger:
     """Logs a request when its body has arrived, or at the latest when it is answered."""
 
-    def __init__(self, state: State, scope: Scope, path: str, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        state: State,
+        scope: Scope,
+        path: str,
+        receive: Receive,
+        send: Send,
+        redact_log: Callable[[LoggedRequest], None] | None,
+    ) -> None:
         self._state = state
+        self._redact_log = redact_log
         self._receive = receive
         self._send = send
         headers = {
@@ -171,6 +194,8 @@ class _RequestLogger:
         if not self._is_logged:
             self._is_logged = True
             self._request.body = bytes(self._body)
+            if self._redact_log is not None:
+                self._redact_log(self._request)
             self._state.requests.append(self._request)
             self._state.changes.notify()
 

@@ -1,0 +1,1 @@
+"""Cassettes: recordings of an API's answers, which the local server replays."""
