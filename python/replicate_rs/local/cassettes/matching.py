@@ -55,7 +55,7 @@ class Recordings:
     """
 
     def __init__(self, exchanges: Iterable[Exchange]) -> None:
-        self.exchanges = list(exchanges)
+        self.exchanges: list[Exchange] = list(exchanges)
         self._by_key: dict[Key, list[Exchange]] = {}
         for each in self.exchanges:
             self._by_key.setdefault(_key(each.request), []).append(each)

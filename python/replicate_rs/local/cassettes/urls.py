@@ -33,8 +33,8 @@ class UrlMap:
     """
 
     def __init__(self, upstream: str, hosts: Iterable[str] = ()) -> None:
-        self.upstream = upstream
-        self.hosts = set(hosts)
+        self.upstream: str = upstream
+        self.hosts: set[str] = set(hosts)
 
     def is_api(self, url: str) -> bool:
         """Return whether a URL on the upstream is one of the API."""
