@@ -332,7 +332,7 @@ def _linked_names(package: griffe.Module) -> dict[str, str]:
 
 
 def _linked(text: str, names: dict[str, str]) -> str:
-    """Make links of class names that are in backticks."""
+    """Return text in which class names in backticks are links."""
 
     def link(match: re.Match[str]) -> str:
         name = match[1]

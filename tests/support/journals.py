@@ -49,7 +49,7 @@ def forget(journal: Any, key: str | None = None) -> None:
 
 
 def write_done(journal: Any, model: str, inputs: list[dict[str, str]]) -> None:
-    """Make a journal of inputs that are done, each with its text in capitals as its output."""
+    """Create a journal in which inputs are done; the output of each is its text in capitals."""
     store = open_store(journal if "://" in str(journal) else str(journal), model)
     target = target_digest(model)
     items = [read_input(each, index, target) for index, each in enumerate(inputs)]

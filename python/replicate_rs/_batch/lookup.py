@@ -31,8 +31,8 @@ INTERVAL = 1.0
 # Seconds by which the server's clock may differ from this machine's.
 CLOCK_DIFFERENCE = 120.0
 # Seconds for which an input may have been claimed before its prediction is created: refusals and
-# failures of the server hold it up.
-MAX_CLAIM = 3600.0
+# failures of the server hold it up, and workers that are busy for as long as predictions run.
+MAX_CLAIM = 86_400.0
 
 
 class Wanted:

@@ -234,7 +234,7 @@ class Operation:
         return operation if isinstance(operation, Operation) else None
 
     def enter(self) -> Any:
-        """Make it the current one; return what `leave` needs."""
+        """Make the span the current one, and return what `leave` needs."""
         return otel.attach(self.context)
 
     def leave(self, token: Any) -> None:
