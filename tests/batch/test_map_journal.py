@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import replicate_rs as replicate
 from replicate_rs._batch import intake, lookup
-from replicate_rs._batch.connect import open_store
+from replicate_rs._batch.connect import open_store, open_store_to_read
 from replicate_rs._batch.delivery import Delivery
 from replicate_rs._batch.keys import read_input, target_digest
 from replicate_rs._batch.postgres import PostgresStore
@@ -360,6 +361,41 @@ def test_two_calls_share_a_journal(both, client, server, path):
         each.join(30)
     assert outputs(found[0]) == outputs(found[1]) == [f"T{n}" for n in range(40)]
     assert server.creates == 40
+
+
+def open_at_once(journals, *openers):
+    """Call each opener with each journal, in a thread each, all at once for a journal.
+
+    Return their errors.
+    """
+    errors = []
+    barrier = threading.Barrier(len(openers), timeout=30)
+
+    def open_all(opener):
+        for journal in journals:
+            barrier.wait()
+            try:
+                opener(journal).close()
+            except JournalError as error:
+                errors.append(str(error))
+
+    with ThreadPoolExecutor(len(openers)) as pool:
+        list(pool.map(open_all, openers))
+    return errors
+
+
+def open_to_write(journal):
+    return open_store(journal, "acme/shout")
+
+
+def test_many_open_a_new_journal_at_once(any_journals):
+    """SQLite does not wait for a lock while a file becomes one with a write-ahead log."""
+    assert open_at_once(any_journals, *[open_to_write] * 8) == []
+
+
+def test_a_journal_is_read_while_it_is_created(any_journals):
+    errors = open_at_once(any_journals, open_to_write, open_store_to_read, open_store_to_read)
+    assert all("there is no journal" in each for each in errors), errors
 
 
 def test_waiting_for_another_process_takes_one_task(both, server, path, monkeypatch):

@@ -40,3 +40,12 @@ def any_journal(request: pytest.FixtureRequest) -> Any:
     """A journal of each kind."""
     name = "file_journal" if request.param == "SQLite" else "postgres_journal"
     return request.getfixturevalue(name)
+
+
+@pytest.fixture(params=["SQLite", POSTGRES])
+def any_journals(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """Ten journals of each kind."""
+    if request.param == "SQLite":
+        return [str(tmp_path / f"{number}.db") for number in range(10)]
+    address = request.getfixturevalue("postgres").address
+    return [f"{address}?schema=journal_{next(_numbers)}" for _ in range(10)]

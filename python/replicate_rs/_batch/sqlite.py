@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from time import time
+from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from ..exceptions import JournalError
@@ -27,6 +27,8 @@ T = TypeVar("T")
 APPLICATION_ID = 0x72727331
 # Seconds that a write waits for one of another process.
 BUSY_TIMEOUT = 30.0
+# Seconds between two tries of a statement for which SQLite does not wait.
+LOCK_INTERVAL = 0.01
 # Kibibytes of pages that a connection keeps in memory.
 CACHE_SIZE = 16_384
 # Pages of the write-ahead log from which on they are copied to the database: keys are spread over
@@ -134,7 +136,7 @@ class SqliteStore(Store):
         if self._has_path:
             # Raises for what is not a database, before anything is written.
             self._check_format(is_new_allowed=True)
-            run("PRAGMA journal_mode = WAL")
+            self._run_once_unlocked("PRAGMA journal_mode = WAL")
             run(f"PRAGMA wal_autocheckpoint = {MAX_LOG}")
         else:
             run("PRAGMA journal_mode = MEMORY")
@@ -151,11 +153,15 @@ class SqliteStore(Store):
 
     def _check_format(self, *, is_new_allowed: bool) -> bool:
         """Return whether the database is empty; raise if it is no journal that can be read."""
-        (application,) = self._run("PRAGMA application_id").fetchone()
-        (version,) = self._run("PRAGMA user_version").fetchone()
-        (tables,) = self._run("SELECT count(*) FROM sqlite_master").fetchone()
+        # Reads of one transaction: another connection may be creating the journal.
+        with nullcontext() if self._connection.in_transaction else self._transaction("DEFERRED"):
+            (application,) = self._run("PRAGMA application_id").fetchone()
+            (version,) = self._run("PRAGMA user_version").fetchone()
+            (tables,) = self._run("SELECT count(*) FROM sqlite_master").fetchone()
         if not tables and is_new_allowed:
             return True
+        if not tables:
+            raise JournalError(f"{self.name}: there is no journal: the file is empty")
         if application != APPLICATION_ID:
             raise JournalError(f"{self.name} is not a journal: it is another SQLite database")
         if version > SCHEMA_VERSION:
@@ -271,6 +277,20 @@ class SqliteStore(Store):
     def _run(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         return self._connection.execute(statement, values)
 
+    def _run_once_unlocked(self, statement: str) -> None:
+        """Run a statement for which SQLite itself does not wait for others' locks."""
+        ends = monotonic() + BUSY_TIMEOUT
+        while True:
+            try:
+                self._run(statement)
+            except sqlite3.OperationalError as error:
+                # The low byte is the kind of error.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > ends:
+                    raise
+                sleep(LOCK_INTERVAL)
+            else:
+                return
+
     def _run_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         self._connection.executemany(statement, rows)
 
@@ -278,8 +298,8 @@ class SqliteStore(Store):
         return time()
 
     @contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
+    def _transaction(self, kind: str = "IMMEDIATE") -> Generator[None]:
+        self._connection.execute(f"BEGIN {kind}")
         try:
             yield
         except BaseException:
