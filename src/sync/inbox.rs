@@ -414,6 +414,8 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
 #[cfg(all(test, not(feature = "python")))]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
+    use std::task::Context;
 
     use loom::future::block_on;
     use loom::sync::Arc;
@@ -701,6 +703,26 @@ mod tests {
             reader.join().unwrap();
             assert_eq!(taken(&inbox), [1]);
             assert_eq!(inbox.take(WaitFor::Parts, |_| ()), Err("lost"));
+        });
+    }
+
+    #[test]
+    fn a_driven_reader_stops_between_two_waits() {
+        loom::model(|| {
+            let (inbox, context) = (new(), &mut Context::from_waker(Waker::noop()));
+            inbox.set_driven();
+            assert!(pin!(inbox.has_space()).poll(context).is_pending());
+            let mut wait = pin!(inbox.until(WaitFor::Parts));
+            assert!(wait.as_mut().poll(context).is_pending());
+            assert!(pin!(inbox.has_space()).poll(context).is_ready());
+            fill(&inbox, 1);
+            assert!(wait.poll(context).is_ready());
+            assert_eq!(taken(&inbox), [1]);
+            assert!(pin!(inbox.has_space()).poll(context).is_pending());
+            // A wait that is left is none.
+            assert!(pin!(inbox.until(WaitFor::Parts)).poll(context).is_pending());
+            inbox.leave();
+            assert!(pin!(inbox.has_space()).poll(context).is_pending());
         });
     }
 }
