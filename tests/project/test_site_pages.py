@@ -1,7 +1,7 @@
 """The programs on the pages of the site, each page from its first block to its last.
 
-The models that they name are on a local server. Pages whose programs other tests run are in
-`ELSEWHERE`.
+The models that they name are on a local server. The programs of the guides on a single subject are
+in `test_guides.py`.
 """
 
 from __future__ import annotations
@@ -17,27 +17,21 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-import replicate_rs as replicate
 from replicate_rs import exceptions, webhook
-from replicate_rs.local import LocalReplicate
+from support import pages
+from support.pages import DOCS, ROOT, blocks, run
 from support.readmes import PNG
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
 NODE = ROOT / "tests" / "node" / "node_modules"
 SITE = (ROOT / "mkdocs.yml").read_text()
 PAIRS = DOCS / "coming-from"
-TOKEN = "r8_readme"
 
-
-def blocks(path: Path, language: str = "python") -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+service, pytester_like = pages.service, pages.pytester_like
 
 
 def sides(name: str, language: str) -> tuple[list[str], list[str]]:
@@ -52,47 +46,6 @@ def sides(name: str, language: str) -> tuple[list[str], list[str]]:
     return [left for left, _ in pairs], [right for _, right in pairs]
 
 
-@pytest.fixture
-def service(monkeypatch, tmp_path) -> Iterator[LocalReplicate]:
-    server = LocalReplicate(token=TOKEN)
-
-    @server.model("black-forest-labs/flux-schnell")
-    @server.model("acme/painter")
-    def paint(prompt: str) -> list[bytes]:
-        return [PNG]
-
-    @server.model("nightmareai/real-esrgan")
-    def upscale(image: bytes) -> bytes:
-        return image * 2
-
-    @server.model("acme/caption")
-    def caption(image: bytes) -> str:
-        return f"{len(image)} bytes"
-
-    @server.model("meta/meta-llama-3-8b-instruct", stream=True)
-    def llama(prompt: str) -> Iterator[str]:
-        yield from ("Llamas ", "in ", "fog.")
-
-    with server:
-        monkeypatch.setenv("REPLICATE_API_TOKEN", TOKEN)
-        monkeypatch.setenv("REPLICATE_BASE_URL", server.base_url)
-        monkeypatch.setenv("REPLICATE_API_BASE_URL", server.base_url)
-        monkeypatch.setenv("REPLICATE_POLL_INTERVAL", "0.02")
-        monkeypatch.chdir(tmp_path)
-        # Creates the default client anew, in the environment of this test.
-        replicate.bearer_token = None
-        yield server
-        replicate.bearer_token = None
-
-
-def run(programs: list[str], page: str) -> SimpleNamespace:
-    """Run programs, one after the other, with the same variables."""
-    names = {"__name__": "page"}
-    for number, program in enumerate(programs, start=1):
-        exec(compile(program, f"{page}, block {number}", "exec"), names)
-    return SimpleNamespace(**names)
-
-
 # README.md
 
 # What is replaced so that it takes no time, and has a secret.
@@ -101,7 +54,7 @@ REPLACED = {"range(1000)": "range(10)"}
 
 def test_the_examples_of_the_readme(service, capsys):
     replaced = REPLACED | {"whsec_…": service.webhook_secret}
-    for number, program in enumerate(blocks(ROOT / "README.md"), start=1):
+    for number, program in enumerate(blocks("../README.md"), start=1):
         for old, new in replaced.items():
             program = program.replace(old, new)
         run([program], f"README.md, {number}")
@@ -117,11 +70,11 @@ def test_the_examples_of_the_readme(service, capsys):
 
 @pytest.mark.parametrize("name", ["first-run-account.md", "running.md", "errors.md"])
 def test_the_programs_of_a_page_run(service, name):
-    run(blocks(DOCS / name), name)
+    run(blocks(name), name)
 
 
 def test_the_first_run_without_an_account(service, capsys, pytester_like):
-    *programs, test = blocks(DOCS / "first-run.md")
+    *programs, test = blocks("first-run.md")
     run(programs, "first-run.md")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "iguana.png"
@@ -132,43 +85,22 @@ def test_the_first_run_without_an_account(service, capsys, pytester_like):
 
 
 def test_the_page_on_networks(service, monkeypatch):
-    names = run(blocks(DOCS / "network.md"), "network.md")
+    names = run(blocks("network.md"), "network.md")
     names.client.base_url = service.base_url
     assert names.client.accounts.current().username
 
 
 def test_the_page_on_tests_and_tracing(service, pytester_like):
-    tests, *programs = blocks(PAIRS / "tests-and-tracing.md")
+    tests, *programs = blocks("coming-from/tests-and-tracing.md")
     run(["from replicate_rs import Replicate", *programs], "tests-and-tracing.md")
     pytester_like(tests, passed=2)
-
-
-@pytest.fixture
-def pytester_like(tmp_path):
-    """Run a program as tests, in a process of their own."""
-
-    def check(program: str, passed: int = 1) -> None:
-        path = tmp_path / "test_page.py"
-        path.write_text(program)
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=50,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-        assert f"{passed} passed" in done.stdout
-
-    return check
 
 
 # Frameworks
 
 
 def framework(name: str) -> SimpleNamespace:
-    return run(blocks(DOCS / "frameworks" / f"{name}.md"), name)
+    return run(blocks(f"frameworks/{name}.md"), name)
 
 
 def test_fastapi(service):
