@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from support.readmes import PNG
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 TOKEN = "r8_readme"
+PLUGIN = "replicate_rs.pytest_plugin"
 
 Check = Callable[..., None]
 
@@ -90,8 +92,10 @@ def pytester_like(tmp_path: Path) -> Check:
         path = tmp_path / "test_page.py"
         path.write_text(program)
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, path],
+            [sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, *options, path],
             cwd=tmp_path,
+            # The other plugins here take seconds to import.
+            env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             capture_output=True,
             text=True,
             timeout=50,
