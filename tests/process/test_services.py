@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.creates import Creates
+from support.pages import blocks
 from support.serving import MAX_WAIT, started
 
 ASGI = """
@@ -63,26 +64,7 @@ def app(environ, start_response):
     return relay
 """
 
-# As docs/streaming.md has it.
-CONFIG = """
-import signal
-import threading
-
-
-def post_worker_init(worker):
-    from app import client
-
-    stop = signal.getsignal(signal.SIGTERM)
-
-    def stop_in_time(number, frame):
-        stop(number, frame)
-        # What is not over two seconds before the worker is killed is cancelled.
-        closing = threading.Timer(max(worker.cfg.graceful_timeout - 2, 0), client.close)
-        closing.daemon = True
-        closing.start()
-
-    signal.signal(signal.SIGTERM, stop_in_time)
-"""
+(CONFIG,) = (each for each in blocks("streaming.md") if "post_worker_init" in each)
 
 
 def get(path, route):

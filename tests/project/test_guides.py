@@ -5,6 +5,7 @@ Programs on Ray Data, Dask and Spark are run by `tests/engines`.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import asyncio
 import os
@@ -307,6 +308,25 @@ def test_a_command_line_is_valid(page, module, words, monkeypatch):
         # Within a sentence, the command stands without arguments.
         if arguments:
             parser.parse_args(arguments)
+
+
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    found = set(parser._option_string_actions)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= set().union(*map(options, action.choices.values()))
+    return {each for each in found if each.startswith("--")}
+
+
+def test_options_on_the_pages_exist():
+    named = {
+        page: set(re.findall(r"`(--[a-z-]+)", (DOCS / page).read_text()))
+        for page in ("batch.md", "local.md", "recordings.md")
+    }
+    assert named["batch.md"] <= options(batch_command._parser())
+    of_pytest = {"--replicate-record", "--record-mode"}
+    of_local = named["local.md"] | named["recordings.md"] - of_pytest
+    assert of_local | {"--help"} == options(local_command._parser())
 
 
 # All pages

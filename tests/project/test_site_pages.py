@@ -73,6 +73,20 @@ def test_the_programs_of_a_page_run(service, name):
     run(blocks(name), name)
 
 
+@pytest.mark.parametrize(
+    ("token", "printed"),
+    [("r8_readme", "the model failed: out of paint"), ("r8_x", "no prediction: ")],
+)
+def test_the_page_on_errors_names_them(service, capsys, monkeypatch, token, printed):
+    @service.model("acme/painter")
+    def paint(prompt: str) -> bytes:
+        raise ValueError("out of paint")
+
+    monkeypatch.setenv("REPLICATE_API_TOKEN", token)
+    run(blocks("errors.md"), "errors.md")
+    assert capsys.readouterr().out.startswith(printed)
+
+
 def test_the_first_run_without_an_account(service, capsys, pytester_like):
     *programs, test = blocks("first-run.md")
     run(programs, "first-run.md")
