@@ -198,6 +198,7 @@ def test_the_page_on_webhooks(service, capsys):
 
 
 def test_the_page_on_the_local_server(service, pytester_like):
+    pytest.importorskip("PIL")
     app, test, elsewhere, faults, throttled = blocks("local.md")
     names = run([app, test, elsewhere, faults], "local.md")
     assert len(names.server.unused_faults) == 5
