@@ -96,12 +96,14 @@ class Watch:
         return [
             (later_cpu - cpu, (later_bytes - count) / size)
             for (cpu, count), (later_cpu, later_bytes) in pairs
-            if later_bytes > count
         ]
 
     def _watch(self) -> None:
         while not self._ended.wait(SLICE):
-            self._found.append((own_cpu_seconds(), self._size()))
+            cpu, size = own_cpu_seconds(), self._size()
+            # A slice in which nothing arrives is a part of the next.
+            if size > self._found[-1][1]:
+                self._found.append((cpu, size))
 
     def _size(self) -> int:
         return sum(path.stat().st_size for path in self._folder.iterdir())
