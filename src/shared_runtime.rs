@@ -5,10 +5,9 @@
 //! holds is never released in the child. Tasks and sockets belong to the runtime, not to the thread
 //! that drives it, so that nothing is lost while there is none.
 
-use std::fs::read_link;
+use std::fs::{DirEntry, read_dir, read_to_string};
 use std::io;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -28,32 +27,29 @@ const KEEP_ALIVE: Duration = Duration::from_millis(10);
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_TICK: Duration = Duration::from_micros(100);
 
-/// Where Linux lists the threads of the runtimes. A thread is listed, and counted by CPython, a
+/// The threads of runtimes, which Linux lists by their name. A thread is listed, and counted by
+/// CPython, from the moment at which another one creates it, whose name it has until it runs, and a
 /// moment longer than it can be waited for.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Threads(Arc<Mutex<Vec<PathBuf>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Threads {
+    name: Arc<str>,
+}
+
+impl Default for Threads {
+    fn default() -> Self {
+        Self { name: NAME.into() }
+    }
+}
 
 impl Threads {
-    /// Return a builder of a runtime without a thread of its own, whose other threads are noted.
+    /// Return a builder of a runtime without a thread of its own.
     pub(crate) fn runtime(&self) -> Builder {
-        let threads = self.clone();
         let mut builder = Builder::new_current_thread();
         builder
             .enable_all()
-            .thread_name(NAME)
-            .thread_keep_alive(KEEP_ALIVE)
-            .on_thread_start(move || threads.note_current());
+            .thread_name(&*self.name)
+            .thread_keep_alive(KEEP_ALIVE);
         builder
-    }
-
-    fn note_current(&self) {
-        // Elsewhere than on Linux there is no such link.
-        let Ok(link) = read_link("/proc/thread-self") else {
-            return;
-        };
-        let mut threads = lock(&self.0);
-        threads.retain(|thread| thread.exists());
-        threads.push(Path::new("/proc").join(link));
     }
 
     /// Wait until no thread of a runtime is left, or for `MAX_PAUSE`.
@@ -65,9 +61,15 @@ impl Threads {
     }
 
     fn have_ended(&self) -> bool {
-        let mut threads = lock(&self.0);
-        threads.retain(|thread| thread.exists());
-        threads.is_empty()
+        // Elsewhere than on Linux there is no such folder.
+        let Ok(tasks) = read_dir("/proc/self/task") else {
+            return true;
+        };
+        let is_own = |task: &DirEntry| {
+            read_to_string(task.path().join("comm"))
+                .is_ok_and(|name| name.trim_end() == &*self.name)
+        };
+        !tasks.flatten().any(|task| is_own(&task))
     }
 }
 
@@ -126,15 +128,14 @@ impl SharedRuntime {
     }
 
     fn start(&self) -> io::Result<Driver> {
-        let (runtime, threads) = (self.runtime.clone(), self.threads.clone());
+        let (runtime, name) = (self.runtime.clone(), self.threads.name.to_string());
         let stop = Arc::new(Notify::new());
         let stopped = stop.clone();
         let drive = move || {
-            threads.note_current();
             mark_shared_thread();
             runtime.block_on(stopped.notified());
         };
-        let thread = thread::Builder::new().name(NAME.to_owned()).spawn(drive)?;
+        let thread = thread::Builder::new().name(name).spawn(drive)?;
         Ok(Driver { stop, thread })
     }
 
@@ -164,6 +165,7 @@ impl Drop for SharedRuntime {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc::channel;
 
     use tokio::task::{spawn_blocking, yield_now};
@@ -173,8 +175,11 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
+    /// Return a runtime whose threads have a name of their own: tests run at the same time.
     fn runtime() -> (SharedRuntime, Threads) {
-        let threads = Threads::default();
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("runtime {}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let threads = Threads { name: name.into() };
         (SharedRuntime::new(&threads).unwrap(), threads)
     }
 

@@ -3,7 +3,6 @@
 use std::mem;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
@@ -84,20 +83,24 @@ fn to_list(py: Python<'_>, batch: Batch, join: bool) -> PyResult<Bound<'_, PyLis
         }
         Parts::Frames(frames) if frames.is_empty() => Ok(PyList::empty(py)),
         Parts::Frames(frames) => PyList::new(py, [PyBytes::new(py, &frames)]),
-        Parts::Bytes(pieces, _) if join && pieces.len() > 1 => {
-            PyList::new(py, [join_pieces(py, &pieces)?])
-        }
-        Parts::Bytes(pieces, _) => {
-            PyList::new(py, pieces.iter().map(|piece| PyBytes::new(py, piece)))
+        Parts::Bytes(file) if file.parts().is_empty() => Ok(PyList::empty(py)),
+        Parts::Bytes(file) if join => PyList::new(py, [joined(py, &file.parts())?]),
+        Parts::Bytes(file) => {
+            let pieces = file.pieces();
+            let pieces = pieces.iter().map(|parts| joined(py, parts));
+            PyList::new(py, pieces.collect::<PyResult<Vec<_>>>()?)
         }
     }
 }
 
-fn join_pieces<'py>(py: Python<'py>, pieces: &[Bytes]) -> PyResult<Bound<'py, PyBytes>> {
-    PyBytes::new_with(py, pieces.iter().map(Bytes::len).sum(), |mut rest| {
-        for piece in pieces {
-            if let Some((start, end)) = mem::take(&mut rest).split_at_mut_checked(piece.len()) {
-                start.copy_from_slice(piece);
+fn joined<'py>(py: Python<'py>, parts: &[&[u8]]) -> PyResult<Bound<'py, PyBytes>> {
+    if let [whole] = parts {
+        return Ok(PyBytes::new(py, whole));
+    }
+    PyBytes::new_with(py, parts.iter().map(|part| part.len()).sum(), |mut rest| {
+        for part in parts {
+            if let Some((start, end)) = mem::take(&mut rest).split_at_mut_checked(part.len()) {
+                start.copy_from_slice(part);
                 rest = end;
             }
         }

@@ -176,6 +176,7 @@ impl StreamInner {
                 return self.start().map(|()| None);
             };
             if let Reader::NotStarted(start) = mem::replace(&mut *reader, Reader::Ended) {
+                self.inbox.set_driven();
                 let task = engine.spawn(start(engine.pool(&self.connections)));
                 *reader = Reader::OnEngine(Some(engine), task);
             }

@@ -1,6 +1,7 @@
 //! Parts of a stream that wait for the consumer.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::mem;
 
 use bytes::{Bytes, BytesMut};
@@ -12,8 +13,11 @@ use crate::sync::inbox::Contents;
 /// How many bytes may wait before the socket is no longer read, for events and for files.
 const MAX_EVENTS: usize = 64 << 10;
 const MAX_FILE: usize = 768 << 10;
-/// The size of a piece of a file, but for the last. Hosts send smaller ones.
+/// The least size of a piece of a file, but for the last. Hosts send smaller ones.
 const PIECE: usize = 64 << 10;
+/// The size up to which what arrives of a file is copied to a buffer at once: it would keep a larger
+/// buffer of its connection.
+const SMALL: usize = 4 << 10;
 /// The overhead of a part in bytes.
 const OVERHEAD: usize = 64;
 
@@ -33,7 +37,7 @@ pub(crate) enum Form {
 /// Parts of a stream that are delivered together.
 pub(crate) struct Batch {
     pub(crate) parts: Parts,
-    /// In bytes, approximately.
+    /// In bytes, approximately; a file has its own.
     size: usize,
 }
 
@@ -43,8 +47,102 @@ pub(crate) enum Parts {
     Text(Texts),
     /// Serialised events.
     Frames(Vec<u8>),
-    /// Pieces of a file, and the beginning of the next piece.
-    Bytes(Vec<Bytes>, BytesMut),
+    Bytes(FileBytes),
+}
+
+/// Bytes of a file as they arrived. They are joined when they are taken, so that each is copied once.
+#[derive(Default)]
+pub(crate) struct FileBytes {
+    arrived: VecDeque<Bytes>,
+    /// What arrived in small parts after that.
+    small: BytesMut,
+    size: usize,
+    is_closed: bool,
+}
+
+impl FileBytes {
+    fn push(&mut self, bytes: Bytes) {
+        self.size += bytes.len();
+        if bytes.len() <= SMALL {
+            self.small.extend_from_slice(&bytes);
+            return;
+        }
+        self.add_small();
+        self.arrived.push_back(bytes);
+    }
+
+    fn add_small(&mut self) {
+        if !self.small.is_empty() {
+            self.arrived.push_back(self.small.split().freeze());
+        }
+    }
+
+    /// Return whether there is no whole piece.
+    fn is_empty(&self) -> bool {
+        self.size < if self.is_closed { 1 } else { PIECE }
+    }
+
+    /// Take all whole pieces.
+    fn take(&mut self) -> Self {
+        self.add_small();
+        if self.is_closed {
+            return mem::take(self);
+        }
+        let (mut count, mut size, mut taken) = (0, 0, 0);
+        for (index, bytes) in self.arrived.iter().enumerate() {
+            size += bytes.len();
+            if size >= PIECE {
+                (count, taken, size) = (index + 1, taken + size, 0);
+            }
+        }
+        let rest = self.arrived.split_off(count);
+        self.size -= taken;
+        Self {
+            arrived: mem::replace(&mut self.arrived, rest),
+            size: taken,
+            ..Self::default()
+        }
+    }
+
+    /// Return the pieces, each as the parts in which it arrived.
+    pub(crate) fn pieces(&self) -> Vec<Vec<&[u8]>> {
+        let (mut pieces, mut piece, mut size) = (Vec::new(), Vec::new(), 0);
+        for bytes in &self.arrived {
+            size += bytes.len();
+            piece.push(&**bytes);
+            if size >= PIECE {
+                pieces.push(mem::take(&mut piece));
+                size = 0;
+            }
+        }
+        if !piece.is_empty() {
+            pieces.push(piece);
+        }
+        pieces
+    }
+
+    /// Return all bytes, in the parts in which they arrived.
+    pub(crate) fn parts(&self) -> Vec<&[u8]> {
+        self.arrived.iter().map(|bytes| &**bytes).collect()
+    }
+
+    /// Take at most `max` bytes.
+    fn take_bytes(&mut self, max: usize) -> Vec<Bytes> {
+        self.add_small();
+        let (mut taken, mut left) = (Vec::new(), max);
+        while left > 0
+            && let Some(bytes) = self.arrived.front_mut()
+        {
+            let part = bytes.split_to(left.min(bytes.len()));
+            left -= part.len();
+            taken.push(part);
+            if bytes.is_empty() {
+                self.arrived.pop_front();
+            }
+        }
+        self.size -= max - left;
+        taken
+    }
 }
 
 /// The fields of an event but its data.
@@ -61,7 +159,7 @@ impl Batch {
             Form::Events => Parts::Events(Texts::default(), Vec::new()),
             Form::Text => Parts::Text(Texts::default()),
             Form::Frames => Parts::Frames(Vec::new()),
-            Form::Bytes => Parts::Bytes(Vec::new(), BytesMut::new()),
+            Form::Bytes => Parts::Bytes(FileBytes::default()),
         };
         Self { parts, size: 0 }
     }
@@ -101,75 +199,49 @@ impl Batch {
 
     /// Add bytes of a file.
     pub(crate) fn push_bytes(&mut self, bytes: Bytes) {
-        let Parts::Bytes(pieces, rest) = &mut self.parts else {
-            return;
-        };
-        self.size = self.size.saturating_add(bytes.len());
-        if rest.is_empty() && bytes.len() >= PIECE {
-            pieces.push(bytes);
-            return;
-        }
-        rest.extend_from_slice(&bytes);
-        if rest.len() >= PIECE {
-            pieces.push(rest.split().freeze());
+        if let Parts::Bytes(file) = &mut self.parts {
+            file.push(bytes);
         }
     }
 
-    /// Take all parts but the beginning of the next piece of a file.
+    /// Take all parts; of a file, all whole pieces.
     pub(crate) fn take(&mut self, form: Form) -> Self {
-        let mut taken = mem::replace(self, Self::new(form));
-        if let (Parts::Bytes(_, rest), Parts::Bytes(_, kept)) = (&mut taken.parts, &mut self.parts)
-        {
-            mem::swap(rest, kept);
-            self.size = kept.len();
+        match &mut self.parts {
+            Parts::Bytes(file) => Self {
+                parts: Parts::Bytes(file.take()),
+                size: 0,
+            },
+            _ => mem::replace(self, Self::new(form)),
         }
-        taken
     }
 
     /// Take at most `max` bytes of a file.
     pub(crate) fn take_bytes(&mut self, max: usize) -> Vec<Bytes> {
-        let Parts::Bytes(pieces, _) = &mut self.parts else {
-            return Vec::new();
-        };
-        let (mut taken, mut left) = (Vec::new(), max);
-        while left > 0
-            && let Some(piece) = pieces.first_mut()
-        {
-            if piece.len() > left {
-                taken.push(piece.split_to(left));
-                left = 0;
-            } else {
-                left -= piece.len();
-                taken.push(pieces.remove(0));
-            }
+        match &mut self.parts {
+            Parts::Bytes(file) => file.take_bytes(max),
+            _ => Vec::new(),
         }
-        self.size = self.size.saturating_sub(max - left);
-        taken
     }
 }
 
 impl Contents for Batch {
     fn is_empty(&self) -> bool {
         match &self.parts {
-            Parts::Bytes(pieces, _) => pieces.is_empty(),
+            Parts::Bytes(file) => file.is_empty(),
             _ => self.size == 0,
         }
     }
 
     fn is_full(&self) -> bool {
-        let max = if matches!(self.parts, Parts::Bytes(..)) {
-            MAX_FILE
-        } else {
-            MAX_EVENTS
-        };
-        self.size >= max
+        match &self.parts {
+            Parts::Bytes(file) => file.size >= MAX_FILE,
+            _ => self.size >= MAX_EVENTS,
+        }
     }
 
     fn close(&mut self) {
-        if let Parts::Bytes(pieces, rest) = &mut self.parts
-            && !rest.is_empty()
-        {
-            pieces.push(rest.split().freeze());
+        if let Parts::Bytes(file) = &mut self.parts {
+            file.is_closed = true;
         }
     }
 }
@@ -216,22 +288,68 @@ impl Texts {
 mod tests {
     use super::*;
 
+    fn push(batch: &mut Batch, byte: u8, size: usize) {
+        batch.push_bytes(Bytes::from(vec![byte; size]));
+    }
+
+    /// Return the sizes of the pieces that can be taken.
+    fn taken(batch: &mut Batch) -> Vec<usize> {
+        let Parts::Bytes(file) = batch.take(Form::Bytes).parts else {
+            panic!("no file");
+        };
+        let size = |piece: Vec<&[u8]>| piece.concat().len();
+        file.pieces().into_iter().map(size).collect()
+    }
+
     #[test]
-    fn small_pieces_of_a_file_are_joined_and_taken_in_any_size() {
+    fn small_parts_of_a_file_are_joined_and_taken_in_any_size() {
         let mut batch = Batch::new(Form::Bytes);
-        batch.push_bytes(Bytes::from(vec![1; PIECE - 1]));
+        push(&mut batch, 1, PIECE - 1);
         assert!(batch.is_empty());
-        batch.push_bytes(Bytes::from(vec![2; 2]));
+        push(&mut batch, 2, 2);
         assert!(!batch.is_empty());
-        let sizes = |pieces: Vec<Bytes>| pieces.iter().map(Bytes::len).collect::<Vec<_>>();
-        assert_eq!(sizes(batch.take_bytes(10)), [10]);
-        assert_eq!(sizes(batch.take_bytes(usize::MAX)), [PIECE - 9]);
-        assert_eq!(batch.size, 0);
+        assert_eq!(
+            batch.take_bytes(PIECE).concat(),
+            [vec![1; PIECE - 1], vec![2]].concat()
+        );
+        assert_eq!(batch.take_bytes(usize::MAX).concat(), [2]);
+        assert_eq!(batch.take_bytes(usize::MAX), Vec::<Bytes>::new());
         // The beginning of a piece is delivered at the end.
-        batch.push_bytes(Bytes::from_static(b"end"));
+        push(&mut batch, 3, 3);
         assert!(batch.is_empty());
         batch.close();
-        assert_eq!(sizes(batch.take_bytes(10)), [3]);
+        assert!(!batch.is_empty());
+        assert_eq!(taken(&mut batch), [3]);
+        assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn pieces_of_a_file_are_whole_but_for_the_last() {
+        let mut batch = Batch::new(Form::Bytes);
+        for size in [SMALL + 1, 1, SMALL, PIECE, PIECE / 2, 5] {
+            push(&mut batch, 0, size);
+        }
+        assert_eq!(taken(&mut batch), [2 * SMALL + 2 + PIECE]);
+        assert!(batch.is_empty());
+        push(&mut batch, 0, PIECE);
+        assert_eq!(taken(&mut batch), [PIECE / 2 + 5 + PIECE]);
+        for _ in 0..5 {
+            push(&mut batch, 0, PIECE / 2);
+        }
+        assert_eq!(taken(&mut batch), [PIECE, PIECE]);
+        batch.close();
+        assert_eq!(taken(&mut batch), [PIECE / 2]);
+        assert_eq!(taken(&mut batch), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn a_file_of_tiny_parts_needs_little_memory() {
+        let mut batch = Batch::new(Form::Bytes);
+        for _ in 0..MAX_FILE {
+            push(&mut batch, 0, 1);
+        }
+        assert!(batch.is_full());
+        assert_eq!(batch.take_bytes(usize::MAX).len(), 1);
     }
 
     #[test]

@@ -87,7 +87,9 @@ struct State<C, E, W> {
     waiter: Option<(WaitFor, W)>,
     /// A thread waits, or is about to wait.
     has_thread: bool,
-    /// A thread that waits and drives the reader meanwhile.
+    /// Whether the reader runs only while a thread waits and drives it.
+    is_driven: bool,
+    /// The thread that drives the reader.
     driver: Option<(WaitFor, Waker)>,
     /// A thread waits, and was not woken yet.
     blocked: Option<WaitFor>,
@@ -119,12 +121,18 @@ impl<C: Contents, E, W> State<C, E, W> {
                 .is_some_and(|(_, waiter)| !waiter.is_gone())
     }
 
-    /// Take the reader if it has space again.
+    /// Return whether the reader may go on. One that is driven stops between two waits: the timeout
+    /// of a read must not run while nothing can arrive.
+    fn has_space(&self) -> bool {
+        !self.contents.is_full() && (self.driver.is_some() || !self.is_driven)
+    }
+
+    /// Take the reader if it may go on again.
     fn take_reader(&mut self) -> Option<Waker> {
-        if self.contents.is_full() {
-            None
-        } else {
+        if self.has_space() {
             self.reader.take()
+        } else {
+            None
         }
     }
 
@@ -152,6 +160,7 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
             ended: None,
             waiter: None,
             has_thread: false,
+            is_driven: false,
             driver: None,
             blocked: None,
             has_delivered: false,
@@ -192,11 +201,16 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         drop(refused);
     }
 
-    /// Wait while the inbox is full.
+    /// Note that the reader runs only while a thread waits and drives it.
+    pub(crate) fn set_driven(&self) {
+        locked(&self.state).is_driven = true;
+    }
+
+    /// Wait while the inbox is full, and, if this is driven, while no thread waits.
     pub(crate) async fn has_space(&self) {
         poll_fn(|context| {
             let mut state = locked(&self.state);
-            if !state.contents.is_full() {
+            if state.has_space() {
                 return Poll::Ready(());
             }
             state.reader = Some(context.waker().clone());
@@ -282,6 +296,9 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     pub(crate) fn leave(&self) {
         let mut state = locked(&self.state);
         (state.has_thread, state.blocked) = (false, None);
+        let driver = state.driver.take();
+        drop(state);
+        drop(driver);
     }
 
     /// Block this thread, at most for `limit`; return whether there is nothing more to wait for.
@@ -314,6 +331,9 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
                 return Poll::Ready(());
             }
             state.driver = Some((what, context.waker().clone()));
+            let reader = state.take_reader();
+            drop(state);
+            reader.into_iter().for_each(Waker::wake);
             Poll::Pending
         })
         .await;
@@ -394,6 +414,8 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
 #[cfg(all(test, not(feature = "python")))]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
+    use std::task::Context;
 
     use loom::future::block_on;
     use loom::sync::Arc;
@@ -681,6 +703,26 @@ mod tests {
             reader.join().unwrap();
             assert_eq!(taken(&inbox), [1]);
             assert_eq!(inbox.take(WaitFor::Parts, |_| ()), Err("lost"));
+        });
+    }
+
+    #[test]
+    fn a_driven_reader_stops_between_two_waits() {
+        loom::model(|| {
+            let (inbox, context) = (new(), &mut Context::from_waker(Waker::noop()));
+            inbox.set_driven();
+            assert!(pin!(inbox.has_space()).poll(context).is_pending());
+            let mut wait = pin!(inbox.until(WaitFor::Parts));
+            assert!(wait.as_mut().poll(context).is_pending());
+            assert!(pin!(inbox.has_space()).poll(context).is_ready());
+            fill(&inbox, 1);
+            assert!(wait.poll(context).is_ready());
+            assert_eq!(taken(&inbox), [1]);
+            assert!(pin!(inbox.has_space()).poll(context).is_pending());
+            // A wait that is left is none.
+            assert!(pin!(inbox.until(WaitFor::Parts)).poll(context).is_pending());
+            inbox.leave();
+            assert!(pin!(inbox.has_space()).poll(context).is_pending());
         });
     }
 }

@@ -289,6 +289,32 @@ def test_two_equal_inputs_without_ids_have_a_prediction_each(both, client, serve
     assert server.creates == 3
 
 
+@pytest.mark.parametrize("hours", [0, 2, 20])
+def test_a_prediction_of_an_input_that_was_claimed_long_before_is_known(
+    both, client, server, path, hours
+):
+    """Workers may be busy with other predictions between the claim and the create."""
+    inputs = [("a", {"text": "x"}), ("b", {"text": "x"})]
+    (first,) = collect(both, client.map("acme/shout", inputs[:1], journal=path))
+    change(path, "UPDATE inputs SET sent_at = sent_at - ?", hours * 3600)
+    (known,) = rows(path, "sent_at")
+    other = both(lambda: client.predictions.create(model="acme/shout", input={"text": "x"}))
+    collect(both, client.map("acme/shout", [("c", {"text": "y"})], journal=path))
+    change(
+        path,
+        "INSERT INTO inputs (number, key, position, digest, input, status, worker, attempts,"
+        " sent_at) VALUES (9, 'b', 1, ?, ?, 'sending', 900, 1, ?)",
+        digest_of(inputs[1]),
+        '{"text":"x"}',
+        known[0] + hours * 3600,
+    )
+    results = {
+        each.key: each for each in collect(both, client.map("acme/shout", inputs, journal=path))
+    }
+    assert results["a"].prediction == first.prediction
+    assert results["b"].prediction == other.id
+
+
 def test_an_input_is_not_mistaken_for_one_with_less(both, client, server, path):
     """The API leaves out what a model does not know, so that predictions may look alike."""
     less, more = ("less", {"text": "x"}), ("more", {"text": "x", "seed": 3})

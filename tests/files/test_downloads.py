@@ -3,11 +3,12 @@
 import asyncio
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from replicate_rs import FileOutput, Replicate, Response, asave_all, exceptions
+from replicate_rs import FileOutput, Replicate, Response, Timeout, asave_all, exceptions
 from replicate_rs import save_all as all_saved
 from support.downloads import chunks, names, read, save
 from support.hosts import CONTENT, Host, sending, without_length
@@ -210,3 +211,28 @@ def test_a_caller_s_own_fetch_carries_files_too(both, tmp_path):
         assert (own.content_type, own.size) == ("image/png", 3)
         assert b"".join(chunks(both, output)) == CONTENT
     assert len(seen) == 6
+
+
+def test_a_pause_between_two_pieces_is_no_timeout_of_a_read(both):
+    """The limit for a read is the host's, not the program's."""
+    content = os.urandom(3_000_000)
+    with Wire(lambda _: reply(content)) as wire:
+        client = both.client(wire.base_url, timeout=Timeout(30, read=0.2), max_retries=0)
+        output = FileOutput(f"{wire.origin}/x", client)
+        pieces = []
+        if both.is_async:
+
+            async def read_slowly():
+                async for piece in output:
+                    if len(pieces) < 3:
+                        await asyncio.sleep(0.4)
+                    pieces.append(piece)
+
+            both(read_slowly)
+        else:
+            for piece in output:
+                if len(pieces) < 3:
+                    time.sleep(0.4)
+                pieces.append(piece)
+        assert b"".join(pieces) == content
+        assert len(wire.seen) == 1

@@ -1,6 +1,7 @@
 """Webhooks of the local server: which are sent, how they are signed, and when they are repeated."""
 
 import json
+import threading
 
 import pytest
 
@@ -9,6 +10,7 @@ from support import served_models
 from support.conditions import until
 from support.local_requests import ask
 from support.webhooks import Receiver
+from support.wire import Wire, reply
 
 server, client = served_models.server, served_models.client
 
@@ -71,6 +73,26 @@ def test_the_last_webhook_is_sent_again_with_its_id_until_it_is_taken(server, cl
     assert "redirects a POST, which is not followed" in redirected
     assert len({headers["webhook-id"] for _, headers, _ in received}) == 1
     assert {path for path, _, _ in received} == {"/hook?customer=1"}
+
+
+def test_each_attempt_has_a_connection_of_its_own(server, client):
+    """A receiver may close a connection after an answer, just when the next webhook is sent."""
+    used = threading.local()
+
+    def answer(_):
+        is_used, used.value = hasattr(used, "value"), True
+        return None if is_used else reply(status=500)
+
+    with Wire(answer) as wire:
+        client.run("acme/shout", {}, webhook=wire.base_url, webhook_events_filter=["completed"])
+        for attempt in range(1, 4):
+            until(
+                lambda attempt=attempt: (
+                    len(server.deliveries) == 1 and len(server.deliveries[0].answers) == attempt
+                )
+            )
+            server.advance(seconds=4)
+        assert server.deliveries[0].answers[:3] == [500, 500, 500]
 
 
 def test_only_the_last_webhook_is_sent_again_and_not_for_ever(server, client):

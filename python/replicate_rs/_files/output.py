@@ -203,7 +203,9 @@ class FileOutput(OpenFile[M], URLText):
             yield [await self._get_inline_content()]
             return
 
-        source = self._core.pieces(self.url, total=limit("timeout", timeout), signal=signal)
+        source = self._core.pieces(
+            self.url, ahead=False, total=limit("timeout", timeout), signal=signal
+        )
         try:
             while pieces := await await_file(self._transport.finish(source.next())):
                 self._metadata.update(source.said)

@@ -145,6 +145,9 @@ class Webhooks:
             ("webhook-id", delivery.id),
             ("webhook-timestamp", timestamp),
             ("webhook-signature", self._signatures(delivery.id, timestamp, body)),
+            # A receiver may close a used connection just when the next webhook is sent, as uvicorn
+            # does after an error: that attempt would be lost.
+            ("connection", "close"),
         ]
         try:
             response = await self.core.send(
