@@ -79,7 +79,7 @@ $(VENV)/.demo: tools/requirements-demo.txt
 # The tools that test and check the project, too.
 $(VENV)/.tools: $(VENV)/.demo pyproject.toml tools/requirements.txt
 	@echo 'Installing Python tools into $(VENV) (once, usually half a minute) ...'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/requirements.txt
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
 # The development build of the extension, in place; built again only when the Rust code changed.

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from contenders import BARE_SOCKETS, C_PROGRAM, NODE, OPENSSL_SPEED, OURS, UNVERIFIED
+from contenders import (
+    BARE_SOCKETS,
+    C_PROGRAM,
+    MAX_THREADS,
+    NODE,
+    OPENSSL_SPEED,
+    OURS,
+    UNVERIFIED,
+)
+from contenders.all_pages import ALL_PAGES
 from contenders.decoders import DECODERS
 from contenders.maps import MAPS
 from contenders.pages import PAGES, SIZED_PAGES
 from contenders.prediction_files import INLINE, SAVE_ALL
 from contenders.predictions import ASYNC, ONE_THREAD, SYNC
 from contenders.relays import RELAYS
-from contenders.runs import OUTPUT_SIZE, RUN, RUN_ASYNC
+from contenders.runs import OUTPUT_SIZE, RUN, RUN_ASYNC, RUN_ONE_THREAD
 from contenders.startup import PROGRAMS
 from contenders.streams import ASYNC_STREAMS, STREAMS
+from contenders.waiting_runs import WAITING_RUNS
 from contenders.webhooks import BATCH_CHECKS, CHECKS, UNWRAPS
 from jobs.growth import BODY_SIZES, EVENT_SIZES, IN_FLIGHT
 from jobs.webhooks import SIZES
@@ -37,6 +47,7 @@ def all_sections(*, quick: bool = False) -> list[Section]:
         _rate("get_sync", "one after another", ONE_THREAD, 1),
         _rate("get_sync", "16 threads", SYNC, 16),
         _rate("page", "100 predictions, 200 KB", PAGES, 1),
+        _all_pages(50),
         *_startup_sections(),
         *_run_sections(),
         *_map_sections(20 if quick else 1),
@@ -50,10 +61,13 @@ def all_sections(*, quick: bool = False) -> list[Section]:
 
 def _startup_sections() -> list[Section]:
     starters = [name for name, program in PROGRAMS.items() if program.first is not None]
+    first = {"variant": "first"}
+    secure = {**first, "secure": True}
     used, unused = {"variant": "used", "size": 1000}, {"variant": "unused", "size": 1000}
     return [
         Section("import", "import", "ms", [*PROGRAMS], {"variant": "import"}, cpu_unit="ms"),
-        Section("import", "first prediction", "ms", starters, {"variant": "first"}, cpu_unit="ms"),
+        Section("import", "first prediction", "ms", starters, first, cpu_unit="ms"),
+        Section("import", "first prediction over HTTPS", "ms", starters, secure, cpu_unit="ms"),
         Section("clients", "1,000 idle, after one request", "KB each", [OURS], used),
         Section("clients", "1,000 never used", "KB each", [OURS], unused),
     ]
@@ -65,8 +79,9 @@ def _run_sections() -> list[Section]:
     sizes = (1, 64, 256, 512)
     return [
         *(_rate("run_async", f"{what}, {size} in flight", contenders, size) for size in sizes),
-        _rate("run_sync", f"{what}, one after another", [*RUN, NODE], 1),
-        Section("run_memory", "1,000 waiting runs", "KB each", [OURS], {"size": 1000}),
+        _rate("run_sync", f"{what}, one after another", [*RUN_ONE_THREAD, NODE], 1),
+        _rate("run_sync", f"{what}, {MAX_THREADS} threads", RUN, MAX_THREADS),
+        Section("run_memory", "2,000 waiting runs", "KB each", [*WAITING_RUNS], {"size": 2000}),
     ]
 
 
@@ -167,6 +182,7 @@ def _file_sections() -> list[Section]:
         _bytes("save", f"1 GB {save}, async", loops, big | on_loop),
         _bytes("save", f"1 GB over HTTPS {save}, sync", [*saving, "curl"], secure),
         _bytes("save", f"1 GB over HTTPS {save}, async", secure_loops, secure | on_loop),
+        *_iterate_sections(saving, where),
         _bytes("read", "64 MB, sync", [*saving, "bare socket"], small),
         _bytes("read", "64 MB, async", loops, small | on_loop),
         _bytes("upload", f"1 GB {upload}, sync", sending, big),
@@ -192,6 +208,18 @@ def _file_sections() -> list[Section]:
             more_is_better=True,
             slow=True,
         ),
+    ]
+
+
+def _iterate_sections(contenders: list[str], where: str) -> list[Section]:
+    return [
+        _bytes("iterate", f"{name} to {where}, sync", contenders, {"size": size, "secure": secure})
+        for name, size, secure in (
+            ("64 MB", GB // 1000 * 64, False),
+            ("1 GB", GB, False),
+            ("64 MB over HTTPS", GB // 1000 * 64, True),
+            ("1 GB over HTTPS", GB, True),
+        )
     ]
 
 
@@ -246,6 +274,18 @@ def _rate(job: str, title: str, contenders: Iterable[str], size: int) -> Section
         [*contenders],
         {"size": size},
         cpu_unit="us/op",
+        more_is_better=True,
+    )
+
+
+def _all_pages(count: int) -> Section:
+    return Section(
+        "page_auto",
+        f"{count} of 100 predictions, 200 KB each",
+        "pages/s",
+        [*ALL_PAGES],
+        {"size": count},
+        cpu_unit="us/page",
         more_is_better=True,
     )
 

@@ -10,11 +10,11 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from jobs.files import data_uri, read, save, save_all, stalls, upload
+from jobs.files import data_uri, iterate, read, save, save_all, stalls, upload
 from jobs.growth import scale_body, scale_event, scale_page
 from jobs.many_streams import many, memory
 from jobs.maps import map_memory, map_reopen, run_many
-from jobs.predictions import client_memory, get_async, get_sync, page
+from jobs.predictions import client_memory, get_async, get_sync, page, page_auto
 from jobs.runs import run_async, run_memory, run_sync
 from jobs.sampling import Sample, Task
 from jobs.startup import startup
@@ -37,6 +37,7 @@ JOBS: dict[str, Callable[[Task], Sample]] = {
     "get_async": get_async,
     "get_sync": get_sync,
     "page": page,
+    "page_auto": page_auto,
     "run_async": run_async,
     "run_sync": run_sync,
     "run_memory": run_memory,
@@ -60,6 +61,7 @@ JOBS: dict[str, Callable[[Task], Sample]] = {
     "relay_paced": relay,
     "relay_fast": relay,
     "files_save": save,
+    "files_iterate": iterate,
     "files_read": read,
     "files_upload": upload,
     "files_ticker": stalls,

@@ -43,6 +43,8 @@ PACKAGES = (
     "fastapi",
     "uvicorn",
 )
+# Threads of a job at most, each of which needs a connection.
+MAX_THREADS = 64
 TOKEN = "bench"
 # The prediction that the server answers (server/prediction.json).
 PREDICTION_ID = "gm3qorzdhgbfurvjtvhg6dckhu"
@@ -63,5 +65,10 @@ def check_prediction(prediction: Any) -> None:
         if isinstance(prediction, dict)
         else (prediction.id, prediction.status)
     )
+    check_found(found)
+
+
+def check_found(found: object) -> None:
+    """Raise ValueError unless this is the id and the status of that prediction."""
     if found != (PREDICTION_ID, "succeeded"):
         raise ValueError(f"wrong answer: {found}")

@@ -29,6 +29,8 @@ class FileFunctions(NamedTuple):
     """Return a File, or the dict of one."""
     peak: Callable[[], int] | None = None
     """Return the peak memory of the last child process, in bytes; None if there is no child."""
+    iterate: Callable[[str, Path], Any] | None = None
+    """Save in a loop over chunks; None if `save` is such a loop."""
 
 
 def not_measured(*_: Any) -> Any:

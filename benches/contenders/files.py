@@ -59,10 +59,17 @@ def _ours(origin: str, trusted: str | None) -> Iterator[FileFunctions]:
     _trust(trusted)
     _lift_limit()
     with replicate_rs.Replicate(TOKEN, base_url=origin) as client:
+
+        def iterate(url: str, target: Path) -> None:
+            with target.open("wb") as file:
+                for chunk in replicate_rs.FileOutput(url, client):
+                    file.write(chunk)
+
         yield FileFunctions(
             lambda url, target: replicate_rs.FileOutput(url, client).save(target),
             lambda url: replicate_rs.FileOutput(url, client).read(),
             client.files.create,
+            iterate=iterate,
         )
 
 

@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     GetSizedPage = Callable[[int], Any]
 
 
+# Predictions of a usual page.
+PAGE_SIZE = 100
+
+
 def check_page(page: Any) -> None:
     """Raise ValueError unless this is a page of 100 predictions."""
     if isinstance(page, bytes):
         page = json.loads(page)
     results = page["results"] if isinstance(page, dict) else page.results
-    if len(results) != 100:
+    if len(results) != PAGE_SIZE:
         raise ValueError(f"wrong answer: {len(results)} predictions")
-    check_prediction(results[99])
+    check_prediction(results[-1])
 
 
 @contextmanager
@@ -53,10 +57,9 @@ def _httpx(origin: str) -> Iterator[GetPage]:
         yield lambda: client.get(f"{origin}/v1/predictions").json()
 
 
-@contextmanager
-def _msgspec(origin: str) -> Iterator[GetPage]:
+def page_decoder() -> Callable[[bytes], Any]:
+    """Return a function of msgspec that decodes a page to objects with all fields."""
     import msgspec
-    from pyreqwest.client import SyncClientBuilder
 
     required: list[Any] = [
         (name, str) for name in ("id", "model", "version", "status", "created_at")
@@ -69,7 +72,14 @@ def _msgspec(origin: str) -> Iterator[GetPage]:
     prediction = msgspec.defstruct("Prediction", required + objects + optional)
     links: list[Any] = [(name, str | None, None) for name in ("next", "previous")]
     page = msgspec.defstruct("Page", [("results", list[prediction]), *links])  # type: ignore[valid-type]  # created at run time
-    decode = msgspec.json.Decoder(page).decode
+    return msgspec.json.Decoder(page).decode
+
+
+@contextmanager
+def _msgspec(origin: str) -> Iterator[GetPage]:
+    from pyreqwest.client import SyncClientBuilder
+
+    decode = page_decoder()
     with SyncClientBuilder().build() as client:
         yield lambda: decode(bytes(client.get(f"{origin}/v1/predictions").build().send().bytes()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from contenders import OURS, PREDICTION_ID, TOKEN, import_beta
+from contenders import MAX_THREADS, OURS, PREDICTION_ID, TOKEN, import_beta
 from contenders.request_sockets import socket_get, transport_get
 
 if TYPE_CHECKING:
@@ -117,8 +117,10 @@ def _2_0(origin: str) -> Iterator[Get]:
 @contextmanager
 def _requests(origin: str) -> Iterator[Get]:
     import requests
+    from requests.adapters import HTTPAdapter
 
     with requests.Session() as session:
+        session.mount("http://", HTTPAdapter(pool_maxsize=MAX_THREADS))
         yield lambda: session.get(_url(origin)).json()
 
 

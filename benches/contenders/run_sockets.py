@@ -19,7 +19,7 @@ from contenders import TOKEN
 from contenders.request_sockets import CONTENT_LENGTH, HEAD_END
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 # Bytes.
 MAX_HEAD = 4096
@@ -106,8 +106,11 @@ class ConcurrentRuns:
         for connection in connections:
             connection.setblocking(False)
 
-    def load(self, seconds: float) -> int:
-        """Run the model for some seconds; return the number of runs."""
+    def load(self, seconds: float, add: Callable[[int], float]) -> int:
+        """Run the model for some seconds; return the number of runs.
+
+        `add` counts runs that have ended, and returns the time.
+        """
         end, count = time.perf_counter() + seconds, 0
         with closing(selectors.DefaultSelector()) as selector:
             for requests, connection in zip(self._requests, self._connections, strict=True):
@@ -123,7 +126,7 @@ class ConcurrentRuns:
                         if len(stop.value) != self._size:
                             raise ValueError(f"wrong answer: {len(stop.value)} bytes") from None
                         count += 1
-                        if time.perf_counter() >= end:
+                        if add(1) >= end:
                             selector.unregister(connection)
                             continue
                         current[0] = requests.run(connection)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contenders import OURS, TOKEN, import_beta
+from contenders import MAX_THREADS, OURS, TOKEN, import_beta
 from contenders.run_sockets import RunRequests, finish, tls_connection
 
 if TYPE_CHECKING:
@@ -163,8 +163,10 @@ def _pyreqwest(origin: str, trusted: str) -> Iterator[Run]:
 @contextmanager
 def _requests(origin: str, trusted: str) -> Iterator[Run]:
     import requests
+    from requests.adapters import HTTPAdapter
 
     with requests.Session() as session:
+        session.mount("https://", HTTPAdapter(pool_maxsize=MAX_THREADS))
         session.headers.update(HEADERS)
 
         def run() -> Any:
@@ -200,5 +202,6 @@ RUN: dict[str, Callable[[str, str], AbstractContextManager[Run]]] = {
     "2.0 beta": _2_0,
     "pyreqwest + hand": _pyreqwest,
     "requests + hand": _requests,
-    "bare socket": _plain_socket,
 }
+# A bare socket serves one thread only.
+RUN_ONE_THREAD = {**RUN, "bare socket": _plain_socket}

@@ -13,6 +13,11 @@ class Program(NamedTuple):
     imports: str
     first: str | None = None
     """Assigns `status` and `id`; may use `origin` and `prediction_id`."""
+    secure: str | None = None
+    """The same over HTTPS, if the library does not read `SSL_CERT_FILE`. May also use `trusted`,
+    the path of a file with the usual authorities and the server's certificate, and `certificate`,
+    the path of the latter alone.
+    """
 
 
 _DECODED = "status, id = answer['status'], answer['id']"
@@ -40,7 +45,14 @@ PROGRAMS: dict[str, Program] = {
     "pyreqwest": Program(
         "from pyreqwest.client import SyncClientBuilder",
         f"answer = SyncClientBuilder().build().get({_PATH}).build().send().json(); {_DECODED}",
+        # It adds the certificate to the usual authorities.
+        "added = SyncClientBuilder().add_root_certificate_pem(open(certificate, 'rb').read());"
+        f" answer = added.build().get({_PATH}).build().send().json(); {_DECODED}",
     ),
-    "primp": Program("import primp", f"answer = primp.Client().get({_PATH}).json(); {_DECODED}"),
+    "primp": Program(
+        "import primp",
+        f"answer = primp.Client().get({_PATH}).json(); {_DECODED}",
+        f"answer = primp.Client(ca_cert_file=trusted).get({_PATH}).json(); {_DECODED}",
+    ),
     "aiohttp": Program("import aiohttp"),
 }

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import resource
 import time
 from base64 import b64encode
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -26,7 +25,7 @@ from jobs.file_content import (
     create_source,
 )
 from jobs.sampling import Sample, Task
-from machine import cpu_seconds, peak_bytes, reset_peak, resident_bytes
+from jobs.transfers import TransferMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,58 +39,6 @@ if TYPE_CHECKING:
 TICK = 0.01
 # Bytes of each file, where many are saved.
 MANY_FILE_SIZE = 100_000
-
-
-class TransferMeter:
-    """Adds up the time, CPU time and memory of transfers, without what happens between them."""
-
-    def __init__(self, server: int, peak: Callable[[], int] | None = None) -> None:
-        self._server = server
-        self._child_peak = peak
-        self.times: list[float] = []
-        self._cpu = self._server_cpu = 0.0
-        self._extra = 0
-
-    @property
-    def seconds(self) -> float:
-        """The time of all transfers."""
-        return sum(self.times)
-
-    @contextmanager
-    def transfer(self) -> Iterator[None]:
-        """Measure the transfer in the `with` statement's body."""
-        gc.collect()
-        reset_peak()
-        before = resident_bytes()
-        server_cpu, cpu = cpu_seconds(self._server) or 0, _cpu_seconds()
-        clock = time.perf_counter()
-        yield
-        self.times.append(time.perf_counter() - clock)
-        self._cpu += _cpu_seconds() - cpu
-        self._server_cpu += (cpu_seconds(self._server) or 0) - server_cpu
-        self._extra = max(
-            self._extra, peak_bytes() - before if self._child_peak is None else self._child_peak()
-        )
-
-    def sample(self, amount: float, cpu_amount: float) -> Sample:
-        """Return the amount per second, and the CPU seconds for `cpu_amount`.
-
-        `amount` is that of one transfer.
-        """
-        amount *= len(self.times)
-        extra = {"extra MB": self._extra / 1e6}
-        return Sample(
-            amount / self.seconds,
-            cpu=self._cpu / (amount / cpu_amount),
-            server=self._server_cpu / self.seconds,
-            more=extra,
-        )
-
-
-def _cpu_seconds() -> float:
-    """Return the CPU time of this process and of its children that have ended."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 @contextmanager
@@ -127,16 +74,27 @@ def _per_gigabyte(meter: TransferMeter, size: int) -> Sample:
 
 def save(task: Task) -> Sample:
     """Save a file; opening and closing it is measured, too."""
-    with TemporaryDirectory(dir=task.folder) as folder, _functions(task) as (functions, call):
+    with _functions(task) as (functions, call):
+        return _save(task, functions, partial(call, functions.save))
+
+
+def iterate(task: Task) -> Sample:
+    """Write a file's chunks to a file, in a loop; opening and closing it is measured, too."""
+    with _functions(task) as (functions, call):
+        return _save(task, functions, partial(call, functions.iterate or functions.save))
+
+
+def _save(task: Task, functions: FileFunctions, save_to: Callable[[str, Path], Any]) -> Sample:
+    with TemporaryDirectory(dir=task.folder) as folder:
         target = Path(folder, "saved")
-        call(functions.save, _url(task, SMALL), target)
+        save_to(_url(task, SMALL), target)
         check_file(SMALL, target)
         meter = TransferMeter(task.server, functions.peak)
         while meter.seconds < task.seconds:
             # Otherwise the time to free the old file would be measured.
             target.unlink()
-            with meter.transfer():
-                call(functions.save, _url(task, task.size), target)
+            with meter.transfer(Path(folder)):
+                save_to(_url(task, task.size), target)
             check_file(task.size, target)
     return _per_gigabyte(meter, task.size)
 
@@ -234,7 +192,8 @@ def data_uri(task: Task) -> Sample:
             encoded = -(-task.size // 3) * 4
             check_received(task, encoded_start, encoded)
     sample = meter.sample(1, 1)
-    sample.value, sample.cpu = median(meter.times) * 1e3, (sample.cpu or 0) * 1e3
+    sample.value = median(meter.times) * 1e3
+    sample.scale_cpu(1e3)
     sample.more["x encoded"] = sample.more["extra MB"] * 1e6 / encoded
     return sample
 

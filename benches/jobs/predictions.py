@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
 
-from contenders import OURS, PREDICTION_ID, TOKEN, check_prediction
-from contenders.pages import PAGES, check_page
+from contenders import OURS, PREDICTION_ID, TOKEN, check_found, check_prediction
+from contenders.all_pages import ALL_PAGES
+from contenders.pages import PAGE_SIZE, PAGES, check_page
 from contenders.predictions import ASYNC, ONE_THREAD
-from jobs.sampling import Meter, Sample, Task, load, load_async, measure
+from jobs.sampling import Sample, Task, measure, measure_async, measure_threads
 from machine import resident_bytes
 
 
@@ -21,24 +22,14 @@ def get_async(task: Task) -> Sample:
 async def _get_async(task: Task) -> Sample:
     async with ASYNC[task.contender](task.origin) as get:
         check_prediction(await get())
-        await load_async(get, task.size, task.warm_up)
-        meter = Meter(task.server)
-        return meter.sample(await load_async(get, task.size, task.seconds))
+        return await measure_async(get, task)
 
 
 def get_sync(task: Task) -> Sample:
     """Fetch predictions one after another, in each of `size` threads with one client."""
-    with ONE_THREAD[task.contender](task.origin) as get, ThreadPoolExecutor(task.size) as threads:
-
-        def all_threads(seconds: float) -> int:
-            if task.size == 1:
-                return load(get, seconds)
-            return sum(threads.map(lambda _: load(get, seconds), range(task.size)))
-
+    with ONE_THREAD[task.contender](task.origin) as get:
         check_prediction(get())
-        all_threads(task.warm_up)
-        meter = Meter(task.server)
-        return meter.sample(all_threads(task.seconds))
+        return measure(get, task) if task.size == 1 else measure_threads(get, task)
 
 
 def page(task: Task) -> Sample:
@@ -46,6 +37,20 @@ def page(task: Task) -> Sample:
     with PAGES[task.contender](task.origin) as get:
         check_page(get())
         return measure(get, task)
+
+
+def page_auto(task: Task) -> Sample:
+    """Read the items of `size` pages, one page after another; an operation is one page."""
+    with ALL_PAGES[task.contender](task.origin) as read_all:
+
+        def read() -> None:
+            found = enumerate(read_all(f"/v1/predictions?left={task.size - 1}"), 1)
+            [(count, last)] = deque(found, maxlen=1)
+            if count != task.size * PAGE_SIZE:
+                raise ValueError(f"wrong answer: {count:,} predictions of {task.size} pages")
+            check_found(last)
+
+        return measure(read, task, task.size)
 
 
 def client_memory(task: Task) -> Sample:

@@ -7,20 +7,28 @@ import gc
 import json
 import shutil
 import subprocess
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from contenders import BARE_SOCKETS, NODE, OURS, TOKEN
+from contenders import BARE_SOCKETS, NODE, TOKEN
 from contenders.run_sockets import concurrent_runs
-from contenders.runs import INPUT, MODEL, OUTPUT_SIZE, RUN, RUN_ASYNC, predictions_url
+from contenders.runs import (
+    INPUT,
+    MODEL,
+    OUTPUT_SIZE,
+    RUN_ASYNC,
+    RUN_ONE_THREAD,
+    predictions_url,
+)
+from contenders.waiting_runs import WAITING_RUNS
 from jobs.file_content import content
-from jobs.sampling import Meter, Sample, Task, load_async, measure
+from jobs.sampling import Meter, Sample, Slices, Task, measure, measure_async, measure_threads
 from machine import resident_bytes
 
+if TYPE_CHECKING:
+    from contenders.waiting_runs import WaitingRuns
+
 NODE_PROGRAM = Path(__file__).parents[1] / "contenders" / "node_runs.mjs"
-# Between two polls of a waiting run: no poll happens while memory is measured.
-POLL_INTERVAL = timedelta(hours=1)
 
 
 def check_output(output: Any) -> None:
@@ -30,16 +38,16 @@ def check_output(output: Any) -> None:
 
 
 def run_sync(task: Task) -> Sample:
-    """Run a model, one run after another."""
+    """Run a model, one run after another, in each of `size` threads with one client."""
     if task.contender == NODE:
         return _node(task)
-    with RUN[task.contender](task.secure_origin, task.certificate) as run:
+    with RUN_ONE_THREAD[task.contender](task.secure_origin, task.certificate) as run:
         check_output(run())
 
         def run_once() -> None:
             check_length(run())
 
-        return measure(run_once, task)
+        return measure(run_once, task) if task.size == 1 else measure_threads(run_once, task)
 
 
 def run_async(task: Task) -> Sample:
@@ -58,10 +66,8 @@ async def _run_async(task: Task) -> Sample:
         async def run_once() -> None:
             check_length(await run())
 
-        # Opens the connections.
-        await load_async(run_once, task.size, task.warm_up)
-        meter = Meter(task.server)
-        return meter.sample(await load_async(run_once, task.size, task.seconds))
+        # The warm-up opens the connections.
+        return await measure_async(run_once, task)
 
 
 def check_length(output: Any) -> None:
@@ -74,9 +80,9 @@ def _bare_sockets(task: Task) -> Sample:
     """Run a model without a library and without asyncio."""
     url = predictions_url(task.secure_origin)
     with concurrent_runs(url, INPUT, OUTPUT_SIZE, task.size, task.certificate) as runs:
-        runs.load(task.warm_up)
-        meter = Meter(task.server)
-        return meter.sample(runs.load(task.seconds))
+        runs.load(task.warm_up, Slices().add)
+        meter = Meter(task.server, task.size)
+        return meter.sample(runs.load(task.seconds, meter.slices.add))
 
 
 def _node(task: Task) -> Sample:
@@ -117,38 +123,30 @@ def _node(task: Task) -> Sample:
 
 def run_memory(task: Task) -> Sample:
     """Measure the KB of memory that one more waiting run takes."""
-    assert task.contender == OURS
     return asyncio.run(_run_memory(task))
 
 
 async def _run_memory(task: Task) -> Sample:
-    import replicate_rs
-
-    async with replicate_rs.AsyncReplicate(TOKEN, base_url=task.origin) as client:
-
-        def start() -> asyncio.Task[Any]:
-            wait: Any = {"mode": "poll", "interval": POLL_INTERVAL}
-            return asyncio.ensure_future(
-                client.run("slow/model", INPUT, wait=wait, cancel_on_exit=False)
-            )
-
-        async def until_all_wait(runs: list[asyncio.Task[Any]]) -> None:
-            # A run waits when its requests are complete.
-            while client.stats().requests < len(runs) or client.stats().in_flight:
-                ended, _ = await asyncio.wait(runs, timeout=0.01)
-                for run in ended:
-                    raise ValueError(f"wrong answer: a run returned {run.result()}")
-
+    async with WAITING_RUNS[task.contender](task.origin) as contender:
         # The first runs also create what all runs share.
-        runs = [start() for _ in range(10)]
-        await until_all_wait(runs)
-        gc.collect()
+        runs = await _started(contender, [], 10)
         before = resident_bytes()
-        runs += [start() for _ in range(task.size)]
-        await until_all_wait(runs)
-        gc.collect()
+        runs = await _started(contender, runs, task.size)
         sample = Sample((resident_bytes() - before) / 1024 / task.size)
         for run in runs:
             run.cancel()
         await asyncio.wait(runs)
         return sample
+
+
+async def _started(
+    contender: WaitingRuns, runs: list[asyncio.Task[Any]], count: int
+) -> list[asyncio.Task[Any]]:
+    """Start `count` runs more, and return all when all wait."""
+    runs = [*runs, *(asyncio.ensure_future(contender.run()) for _ in range(count))]
+    while contender.waiting() < len(runs):
+        ended, _ = await asyncio.wait(runs, timeout=0.01)
+        for run in ended:
+            raise ValueError(f"wrong answer: a run returned {run.result()}")
+    gc.collect()
+    return runs

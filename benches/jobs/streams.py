@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from contenders.decoders import DECODERS
 from contenders.streams import ASYNC_STREAMS, STREAMS
-from jobs.sampling import Meter, Sample, Task
+from jobs.sampling import SLICE, Meter, Sample, Slices, Task
 from machine import PARSER
 
 if TYPE_CHECKING:
@@ -80,13 +80,15 @@ def decode(task: Task) -> Sample:
     pieces = encoded_events(MIN_EVENTS, PIECE_SIZE)
     started = time.perf_counter()
     check_events(read(decoder(pieces)), MIN_EVENTS)
-    tokens = _events_for(time.perf_counter() - started, task.seconds)
+    tokens = _events_for(time.perf_counter() - started)
     pieces = encoded_events(tokens, PIECE_SIZE)
-    count, end = 0, time.perf_counter() + task.seconds
     meter = Meter(task.server)
-    while not count or time.perf_counter() < end:
+    count, now = 0, time.perf_counter()
+    end = now + task.seconds
+    while now < end:
         check_events(read(decoder(pieces)), tokens)
         count += tokens
+        now = meter.slices.add(tokens)
     return meter.sample(count)
 
 
@@ -108,12 +110,14 @@ def chunks_or_blocks(task: Task) -> Sample:
         _check_all([event.data for event in stream(f"{path}/100")], 100)
         started = time.perf_counter()
         check_events(read(stream(f"{path}/{MIN_EVENTS}")), MIN_EVENTS)
-        tokens = _events_for(time.perf_counter() - started, task.seconds)
-        count, end = 0, time.perf_counter() + task.seconds
+        tokens = _events_for(time.perf_counter() - started)
         meter = Meter(task.server)
-        while not count or time.perf_counter() < end:
+        count, now = 0, time.perf_counter()
+        end = now + task.seconds
+        while now < end:
             check_events(read(stream(f"{path}/{tokens}")), tokens)
             count += tokens
+            now = meter.slices.add(tokens)
         return meter.sample(count)
 
 
@@ -122,18 +126,20 @@ async def _many_events_async(task: Task, path: str) -> Sample:
         _check_all([event.data async for event in stream(f"{path}/100")], 100)
         started = time.perf_counter()
         check_events(await read_async(stream(f"{path}/{MIN_EVENTS}")), MIN_EVENTS)
-        tokens = _events_for(time.perf_counter() - started, task.seconds)
-        count, end = 0, time.perf_counter() + task.seconds
+        tokens = _events_for(time.perf_counter() - started)
         meter = Meter(task.server)
-        while not count or time.perf_counter() < end:
+        count, now = 0, time.perf_counter()
+        end = now + task.seconds
+        while now < end:
             check_events(await read_async(stream(f"{path}/{tokens}")), tokens)
             count += tokens
+            now = meter.slices.add(tokens)
         return meter.sample(count)
 
 
-def _events_for(duration: float, seconds: float) -> int:
-    """Return how many events to read, if `MIN_EVENTS` took `duration` seconds."""
-    return max(MIN_EVENTS, min(MAX_EVENTS, int(MIN_EVENTS / duration * seconds)))
+def _events_for(duration: float) -> int:
+    """Return how many events take a slice of time, if `MIN_EVENTS` took `duration` seconds."""
+    return max(MIN_EVENTS, min(MAX_EVENTS, int(MIN_EVENTS / duration * SLICE)))
 
 
 def first(task: Task) -> Sample:
@@ -143,43 +149,49 @@ def first(task: Task) -> Sample:
         return asyncio.run(_first_async(task, times))
     with STREAMS[task.contender](task.origin) as stream:
         _check_all([event.data for event in stream("/stream/first")], 1)
-        _first(stream, task.warm_up, times)
+        _first(stream, task.warm_up, times, Slices())
         times.clear()
         meter = Meter(task.server)
-        _first(stream, task.seconds, times)
+        _first(stream, task.seconds, times, meter.slices)
         return _median_sample(meter, times)
 
 
-def _first(stream: Stream, seconds: float, times: list[float]) -> None:
-    end = time.perf_counter() + seconds
-    while not times or time.perf_counter() < end:
+def _first(stream: Stream, seconds: float, times: list[float], slices: Slices) -> None:
+    now = time.perf_counter()
+    end = now + seconds
+    while now < end:
         started = time.perf_counter()
         events = iter(stream("/stream/first"))
         token = next(events)
         times.append(time.perf_counter() - started)
         count, size = read(events)
         check_events((count + 1, size + len(token.data)), 1)
+        now = slices.add(1)
 
 
 async def _first_async(task: Task, times: list[float]) -> Sample:
     async with ASYNC_STREAMS[task.contender](task.origin) as stream:
         _check_all([event.data async for event in stream("/stream/first")], 1)
-        await _each_first(stream, task.warm_up, times)
+        await _each_first(stream, task.warm_up, times, Slices())
         times.clear()
         meter = Meter(task.server)
-        await _each_first(stream, task.seconds, times)
+        await _each_first(stream, task.seconds, times, meter.slices)
         return _median_sample(meter, times)
 
 
-async def _each_first(stream: AsyncStream, seconds: float, times: list[float]) -> None:
-    end = time.perf_counter() + seconds
-    while not times or time.perf_counter() < end:
+async def _each_first(
+    stream: AsyncStream, seconds: float, times: list[float], slices: Slices
+) -> None:
+    now = time.perf_counter()
+    end = now + seconds
+    while now < end:
         started = time.perf_counter()
         events = aiter(stream("/stream/first"))
         token = await anext(events)
         times.append(time.perf_counter() - started)
         count, size = await read_async(events)
         check_events((count + 1, size + len(token.data)), 1)
+        now = slices.add(1)
 
 
 def _median_sample(meter: Meter, times: list[float]) -> Sample:
@@ -198,9 +210,10 @@ async def _big(task: Task) -> Sample:
         # The first stream also creates what is created on first use.
         _check_all([event.data async for event in stream("/stream/first")], 1)
         times: list[float] = []
-        end = time.perf_counter() + task.seconds
         meter = Meter(task.server)
-        while not times or time.perf_counter() < end:
+        now = time.perf_counter()
+        end = now + task.seconds
+        while now < end:
             gc.collect()
             started = time.perf_counter()
             events = aiter(stream(f"/stream/big/{task.size}"))
@@ -209,7 +222,8 @@ async def _big(task: Task) -> Sample:
             if len(event.data) != task.size or event.data.count("x") != task.size:
                 raise ValueError(f"wrong answer: {len(event.data)} characters for {task.size}")
             await read_async(events)
+            now = meter.slices.add(1)
         sample = meter.sample(len(times))
     sample.value = median(times) * 1e3
-    sample.cpu = None if sample.cpu is None else sample.cpu / 1e3
+    sample.scale_cpu(1e-3)
     return sample

@@ -120,6 +120,7 @@ def receive(task: Task) -> Sample:
     return Sample(
         median(sample.value for sample in samples),
         cpu=median(sample.cpu for sample in samples if sample.cpu is not None),
+        slices=[cost for sample in samples for cost in sample.slices],
         server=median(sample.server for sample in samples if sample.server is not None),
         more={"% of unverified": share, "% by CPU": cpu_share},
     )

@@ -76,10 +76,12 @@ def _timed(task: Task, function: Callable[..., Any], webhook: SignedWebhook) -> 
     while (duration := block(calls)) < MIN_BLOCK or time.perf_counter() < end:
         calls *= 2 if duration < MIN_BLOCK else 1
     times: list[float] = []
-    end = time.perf_counter() + task.seconds
     meter = Meter(task.server)
-    while not times or time.perf_counter() < end:
+    now = time.perf_counter()
+    end = now + task.seconds
+    while now < end:
         times.append(block(calls))
+        now = meter.slices.add(calls)
     sample = meter.sample(calls * len(times))
     sample.value = median(times) / calls * 1e6
     return sample
@@ -183,7 +185,10 @@ def many_webhooks(task: Task) -> Sample:
     )
     ratio = median(two.value / one.value for one, two in turns)
     return Sample(
-        two, cpu=cpu, more={"one thread": one, "times": ratio, "cores used": cpu * two / 1e6}
+        two,
+        cpu=cpu,
+        slices=[cost for _, both in turns for cost in both.slices],
+        more={"one thread": one, "times": ratio, "cores used": cpu * two / 1e6},
     )
 
 

@@ -39,6 +39,7 @@ PLOTTED = [
     ("get_async", "512 in flight"),
     ("get_sync", "*"),
     ("page", "*"),
+    ("page_auto", "*"),
     ("run_async", "*"),
     ("run_sync", "*"),
     ("map_run", "*"),
@@ -49,6 +50,7 @@ PLOTTED = [
     ("sse_many", "*"),
     ("relay_*", "*"),
     ("files_save", "1 GB to *, sync"),
+    ("files_iterate", "1 GB to *, sync"),
     ("files_read", "*, sync"),
     ("files_upload", "1 GB *, sync"),
     ("files_save_all", "*"),
@@ -58,6 +60,7 @@ PLOTTED = [
     ("webhook_many", "*"),
     ("webhook_fastapi", "*uvloop*"),
     ("import", "*"),
+    ("run_memory", "*"),
     ("sse_memory", "*"),
 ]
 
@@ -76,6 +79,8 @@ KEY = f"""\
   CPU time of the client's process, user and system, for one operation.
 * "{OURS} better by" is above 1 where {OURS} is better, whether more or less of the unit is better.
   It is "noisy" where the largest round of either side is more than {MAX_SPREAD} times its smallest.
+* "Fast" is the 10th percentile of that CPU time over slices of about 50 ms of all rounds, and "fast
+  ratio" the other library's divided by that of {OURS}: above 1, {OURS} takes less.
 * "Limited by the server": the server used more than {MAX_SERVER_SHARE:.0%} of its core, or sent one
   event of 100 more than {MAX_SERVER_DELAY} ms late. The library may be faster than the figure.
 * `1.0.7` is `replicate` 1.0.7, the official Python client; `2.0 beta` its next version; `Node`

@@ -29,6 +29,8 @@ LIMITS = {"curl", C_PROGRAM, "memcpy", OPENSSL_SPEED, UNVERIFIED}
 BARE = "bare "
 # Significant digits of the figures in a results file, of which tables show at least three.
 DIGITS = 7
+# What a results file has for its readers, though it follows from the rest.
+RATIOS = ("ratio", "fast_ratio")
 
 # Topics in the order of the page, and their jobs: a job's name, or what it begins with up to "_".
 TOPICS = {
@@ -48,6 +50,7 @@ JOB_LABELS = {
     "get_async": "predictions.get, async",
     "get_sync": "predictions.get, blocking",
     "page": "predictions.list",
+    "page_auto": "all pages of predictions.list",
     "import": "start",
     "clients": "memory of a client",
     "run_async": "run, async",
@@ -67,6 +70,7 @@ JOB_LABELS = {
     "relay_paced": "relay",
     "relay_fast": "relay",
     "files_save": "save a file",
+    "files_iterate": "write the chunks of a file",
     "files_read": "read a file",
     "files_upload": "upload a file",
     "files_ticker": "longest stall of the event loop",
@@ -94,6 +98,8 @@ class Row:
     highest: float
     cpu: float | None = None
     """Median of the client's CPU time for one operation."""
+    fast_cpu: float | None = None
+    """The 10th percentile of that time in the slices of all rounds."""
     server: float | None = None
     """Median of the server's CPU seconds per second."""
     late: float | None = None
@@ -164,6 +170,16 @@ class Section:
         ratio = ours.median / row.median
         return ratio if self.more_is_better else 1 / ratio
 
+    def fast_ratio(self, row: Row) -> float | None:
+        """Return how many times less CPU time this library takes than a contender, in fast slices.
+
+        Returns None for this library itself, and where slices were not measured.
+        """
+        ours = self.row(OURS)
+        if ours is None or row.contender.startswith(OURS) or not ours.fast_cpu or not row.fast_cpu:
+            return None
+        return row.fast_cpu / ours.fast_cpu
+
 
 @dataclass
 class Result:
@@ -198,11 +214,18 @@ def to_row(contender: str, samples: Sequence[Sample], crashes: int = 0) -> Row:
         min(values),
         max(values),
         median_of("cpu", samples),
+        fast_cpu(samples),
         median_of("server", samples),
         median_of("late", samples),
         crashes,
         {name: median(sample["more"][name] for sample in samples) for name in samples[0]["more"]},
     )
+
+
+def fast_cpu(samples: Sequence[Sample]) -> float | None:
+    """Return the 10th percentile of the CPU time in all slices, or None if there are none."""
+    slices = sorted(cost for sample in samples for cost in sample["slices"])
+    return slices[len(slices) // 10] if slices else None
 
 
 def median_of(name: str, samples: Sequence[Sample]) -> float | None:
@@ -215,9 +238,13 @@ def read(path: Path) -> Result:
     """Read a results file."""
     result = json.loads(path.read_text())
     for section in result["sections"]:
-        section["rows"] = [Row(**row) for row in section["rows"]]
+        section["rows"] = [_read_row(row) for row in section["rows"]]
     sections = [Section(**section) for section in result.pop("sections")]
     return Result(**result, sections=sections)
+
+
+def _read_row(row: dict[str, Any]) -> Row:
+    return Row(**{name: value for name, value in row.items() if name not in RATIOS})
 
 
 def write(path: Path, result: Result) -> None:
@@ -231,9 +258,14 @@ def write(path: Path, result: Result) -> None:
 def _section_json(section: Section) -> str:
     left_out = ("contenders", "rows")
     head = {name: value for name, value in vars(section).items() if name not in left_out}
-    rows = ",\n".join(f"   {json.dumps(_rounded(asdict(row)))}" for row in section.rows)
+    rows = ",\n".join(f"   {json.dumps(_rounded(_row_json(section, row)))}" for row in section.rows)
     start = json.dumps(_rounded(head)).removesuffix("}")
     return f'  {start}, "rows": [\n{rows}\n  ]}}'
+
+
+def _row_json(section: Section, row: Row) -> dict[str, Any]:
+    ratios = zip(RATIOS, (section.ratio(row), section.fast_ratio(row)), strict=True)
+    return {**asdict(row), **dict(ratios)}
 
 
 def _rounded(value: Any) -> Any:

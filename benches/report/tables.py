@@ -11,7 +11,7 @@ from report.results import MAX_SPREAD
 if TYPE_CHECKING:
     from report.results import Row, Section
 
-RATIO = f"{OURS} better by"
+RATIO, FAST_RATIO = f"{OURS} better by", "fast ratio"
 
 
 def number(value: float) -> str:
@@ -36,7 +36,8 @@ def cells(section: Section) -> list[list[str]]:
     """
     cpu = f"CPU {section.cpu_unit}" if section.cpu_unit else ""
     more = [*dict.fromkeys(name for row in section.rows for name in row.more)]
-    head = ["", section.unit, "lowest .. highest", cpu, RATIO, *more, ""]
+    fast = cpu and f"fast {cpu}"
+    head = ["", section.unit, "lowest .. highest", cpu, fast, RATIO, FAST_RATIO, *more, ""]
     lines = [head, *(_row_cells(section, row, more) for row in section.rows)]
     columns = [
         column
@@ -48,6 +49,7 @@ def cells(section: Section) -> list[list[str]]:
 
 def _row_cells(section: Section, row: Row, more: list[str]) -> list[str]:
     has_ratio = section.row(OURS) is not None and not row.contender.startswith(OURS)
+    fast_ratio = section.fast_ratio(row)
     notes = {
         f"rounds differ by more than {MAX_SPREAD} x": row.is_noisy,
         "limited by the server": row.is_server_bound,
@@ -58,7 +60,9 @@ def _row_cells(section: Section, row: Row, more: list[str]) -> list[str]:
         number(row.median),
         f"{number(row.lowest)} .. {number(row.highest)}",
         "" if row.cpu is None else number(row.cpu),
+        "" if row.fast_cpu is None or row.cpu is None else number(row.fast_cpu),
         times(section.ratio(row)) if has_ratio else "",
+        "" if fast_ratio is None else times(fast_ratio),
         *(number(row.more[name]) if name in row.more else "" for name in more),
         "; ".join(note for note, applies in notes.items() if applies),
     ]

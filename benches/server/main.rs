@@ -2,11 +2,12 @@
 //! responses.
 //!
 //! `bench_server [PORT]` prints the port for plain HTTP, and on the next line the port for TLS. The
-//! TLS port serves files and POST requests only.
+//! TLS port serves files, POST requests and the one prediction only.
 //!
 //! | request | response |
 //! |---|---|
 //! | `/v1/predictions`, `/v1/predictions?limit=COUNT` | a page of 100 predictions, or of 1, 10, 100 or 1000 |
+//! | `/v1/predictions?left=COUNT` | a page of 100, with the address of the next until COUNT is 0 |
 //! | `/v1/…` | a prediction, always the same |
 //! | `/late/v1/…` | the prediction, after 4 ms |
 //! | `/file/BYTES`, `/file/BYTES/NAME` | a file of that size, or its rest with the header `Range: bytes=N-` |
@@ -62,10 +63,13 @@ struct Site {
     one: Vec<u8>,
     /// Of 1, 10, 100 and 1,000 predictions.
     pages: [Vec<u8>; 4],
+    /// The JSON of 100 predictions, for pages that differ in their links.
+    results: String,
     pace: mpsc::UnboundedSender<Order>,
 }
 
-fn page(count: usize) -> String {
+/// Return the JSON of so many predictions, as a list.
+fn results(count: usize) -> String {
     let line = "  2%|▏         | 1/50 [00:00<00:11,  4.21it/s]\\n";
     let size = LOGS.saturating_sub(BODY.len()) / line.len();
     let one = BODY.trim_end().replacen(
@@ -73,10 +77,33 @@ fn page(count: usize) -> String {
         &format!("\"logs\":\"{}", line.repeat(size)),
         1,
     );
-    format!(
-        "{{\"next\":null,\"previous\":null,\"results\":[{}]}}",
-        vec![one; count].join(",")
+    format!("[{}]", vec![one; count].join(","))
+}
+
+/// Return a page; `next` is JSON.
+fn page(next: &str, results: &str) -> Vec<u8> {
+    answer(
+        "200 OK",
+        &format!("{{\"next\":{next},\"previous\":null,\"results\":{results}}}"),
     )
+}
+
+/// Return the page that a request with `left` in its query asks for.
+fn page_of_many(request: &[u8], results: &str) -> Vec<u8> {
+    let head = String::from_utf8_lossy(request);
+    let left: u32 = head
+        .split(['=', ' '])
+        .nth(2)
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default();
+    let host = files::header(&head, "host").unwrap_or_default();
+    match left.checked_sub(1) {
+        Some(left) => page(
+            &format!("\"http://{host}/v1/predictions?left={left}\""),
+            results,
+        ),
+        None => page("null", results),
+    }
 }
 
 fn answer(status: &str, body: &str) -> Vec<u8> {
@@ -103,6 +130,10 @@ async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()
                 return Ok(());
             };
             socket.write_all(page).await?;
+        } else if request.starts_with(b"GET /v1/predictions?left=") {
+            socket
+                .write_all(&page_of_many(&request, &site.results))
+                .await?;
         } else if request.starts_with(b"GET /v1/") {
             socket.write_all(&site.one).await?;
         } else if request.starts_with(b"GET /late/v1/") {
@@ -193,7 +224,8 @@ async fn main() -> std::io::Result<()> {
     tokio::spawn(secure::listen(secured, secure::acceptor()?));
     let site: &'static Site = Box::leak(Box::new(Site {
         one: answer("200 OK", BODY.trim_end()),
-        pages: [1, 10, 100, 1000].map(|count| answer("200 OK", &page(count))),
+        pages: [1, 10, 100, 1000].map(|count| page("null", &results(count))),
+        results: results(100),
         pace,
     }));
     loop {

@@ -1,4 +1,4 @@
-//! Files and POST requests over TLS.
+//! Files, POST requests and one prediction over TLS.
 
 use std::io::{Error, Result};
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::TLS13;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::files;
+use crate::{BODY, answer, files};
 
 /// The certificate of the tests; `benches/machine.py` makes clients trust it.
 const CERTIFICATE: &[u8] = include_bytes!("../../tests/security/tls/cert.pem");
@@ -57,8 +58,13 @@ async fn serve(socket: TcpStream, acceptor: TlsAcceptor) -> Result<()> {
     let mut socket = acceptor.accept(socket).await?;
     socket.get_mut().1.set_buffer_limit(Some(BLOCK));
     let mut request = Vec::with_capacity(4096);
-    while files::read_head(&mut socket, &mut request).await?
-        && files::serve(&mut socket, &request, "https").await?
-    {}
+    while files::read_head(&mut socket, &mut request).await? {
+        if request.starts_with(b"GET /v1/") {
+            socket.write_all(&answer("200 OK", BODY.trim_end())).await?;
+            socket.flush().await?;
+        } else if !files::serve(&mut socket, &request, "https").await? {
+            break;
+        }
+    }
     Ok(())
 }

@@ -39,8 +39,9 @@ def test_output_and_logs_are_told_at_most_twice_a_second(server, client):
         until(lambda: any(each.event == "completed" for each in server.deliveries))
         first = receiver.received.get(timeout=10)
     events = [each.event for each in server.deliveries]
+    # None, if it completes before the first is due.
     assert events.count("completed") == 1
-    assert 1 <= len(events) - 1 <= 3
+    assert len(events) - 1 <= 3
     assert json.loads(first[2])["model"] == "acme/words"
 
 

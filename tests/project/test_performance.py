@@ -17,7 +17,7 @@ from report.details import details_page  # noqa: E402 - found by the path above
 from report.plots import Curve, Dot, Lines, line_plot, short  # noqa: E402 - found by the path above
 from report.results import Result, Section, is_limit, is_peer, to_row  # noqa: E402 - found by the path above
 from report.summary import Headline, summary_page  # noqa: E402 - found by the path above
-from report.tables import markdown  # noqa: E402 - found by the path above
+from report.tables import cells, markdown  # noqa: E402 - found by the path above
 from report.targets import Target, target_cells  # noqa: E402 - found by the path above
 
 MACHINE = {
@@ -46,7 +46,15 @@ def section(job, title, values, size=1, **more):
         to_row(
             name,
             [
-                {"value": value, "cpu": cpu, "server": None, "bare": None, "more": {}, "late": None}
+                {
+                    "value": value,
+                    "cpu": cpu,
+                    "slices": [],
+                    "server": None,
+                    "bare": None,
+                    "more": {},
+                    "late": None,
+                }
                 for value in rounds
             ],
         )
@@ -110,6 +118,24 @@ def test_a_result_is_read_as_it_was_written(tmp_path):
     path, written = tmp_path / "result.json", result(GET, FIRST)
     results.write(path, written)
     assert results.read(path) == written
+
+
+def test_fast_slices_are_compared(tmp_path):
+    def sample(slices):
+        figures = {"value": 1.0, "cpu": 40.0, "more": {}, "slices": slices}
+        return {**figures, "server": None, "bare": None, "late": None}
+
+    ours = [sample([9, 20, 30, 10, 40]), sample([50, 60, 70, 80, 90])]
+    rows = [to_row("replicate-rs", ours), to_row("primp", [sample([40, 30])])]
+    found = Section("get_sync", "one", "ops/s", rows=rows, cpu_unit="us/op")
+    assert [row.fast_cpu for row in rows] == [10, 30]
+    assert [found.fast_ratio(row) for row in rows] == [None, 3]
+    assert cells(found)[0][-4:-1] == ["fast CPU us/op", "replicate-rs better by", "fast ratio"]
+    assert cells(found)[2][-4:-1] == ["30", "1 x", "3 x"]
+    path = tmp_path / "result.json"
+    results.write(path, result(found))
+    assert '"fast_ratio": 3.0}' in path.read_text()
+    assert results.read(path).sections[0].rows == rows
 
 
 def test_targets_are_listed_with_reasons(example):
