@@ -341,7 +341,10 @@ def echo(tmp_path_factory):
         def record(body, kind):
             path = f"/v1/files/{len(answers)}/download"
             answers[path] = reply(body, kind=kind)
-            return path, fetch(server.origin + path)[2]
+            content = fetch(server.origin + path)[2]
+            # An exchange is written when its client has the response.
+            until(lambda: len(list(folder.glob("[0-9]*.json"))) == len(answers))
+            return path, content
 
         record.folder = folder
         yield record
