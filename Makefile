@@ -24,12 +24,11 @@ ROWS := 5000
 # Compiled modules are kept, whatever the surroundings say: each process that tests start would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup optimized demo test test-rust test-python test-again test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean docs docs-serve docs-version trace bench-engines simulate-batch
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean docs docs-serve docs-version trace bench-engines simulate-batch
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test                run all tests, Rust and Python'
-	@echo 'make test-again          run the Python tests that failed in the last make test once more, one after another'
 	@echo 'make test-fetch          run the tests of clients with every request passing through a fetch= function'
 	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package'
 	@echo 'make test-engines        run models on Ray Data, Dask and Spark, and kill workers in the middle (ROWS=5000 rows each)'
@@ -116,17 +115,7 @@ test-rust:
 # long again, is on in `make test-pythons`.
 test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 	@echo 'Running the Python tests (usually eight minutes on two cores) ...'
-	@rm -f $(VENV)/.failed
-	@$(BIN)/python -W error -m pytest --tx '4*popen//python=$(BIN)/python -W error' --dist loadgroup $(ARGS) \
-		|| { echo $$? >$(VENV)/.failed; exit 1; }
-
-# Four processes on two cores delay one another by seconds. CI gives tests that failed then, at most five, a run alone;
-# both outcomes are in its log. Exit code 1 means that tests failed, and nothing else.
-test-again:
-	@[ "$$(cat $(VENV)/.failed 2>/dev/null)" = 1 ] || { echo 'No failed tests to run again.' >&2; exit 1; }
-	@[ $$(grep -c ': true' .pytest_cache/v/cache/lastfailed) -le 5 ] || { echo 'Too many tests failed.' >&2; exit 1; }
-	@echo 'Running the tests that failed once more, alone ...'
-	@$(BIN)/python -W error -m pytest --last-failed --last-failed-no-failures none -n 0 -v $(ARGS)
+	@$(BIN)/python -W error -m pytest --tx '4*popen//python=$(BIN)/python -W error' --dist loadgroup $(ARGS)
 
 # Without the tests that are not about clients.
 test-fetch: setup
