@@ -136,7 +136,7 @@ class SqliteStore(Store):
         if self._has_path:
             # Raises for what is not a database, before anything is written.
             self._check_format(is_new_allowed=True)
-            self._run_once_unlocked("PRAGMA journal_mode = WAL")
+            self._run_when_unlocked("PRAGMA journal_mode = WAL")
             run(f"PRAGMA wal_autocheckpoint = {MAX_LOG}")
         else:
             run("PRAGMA journal_mode = MEMORY")
@@ -277,7 +277,7 @@ class SqliteStore(Store):
     def _run(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         return self._connection.execute(statement, values)
 
-    def _run_once_unlocked(self, statement: str) -> None:
+    def _run_when_unlocked(self, statement: str) -> None:
         """Run a statement for which SQLite itself does not wait for others' locks."""
         ends = monotonic() + BUSY_TIMEOUT
         while True:
