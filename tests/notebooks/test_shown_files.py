@@ -41,7 +41,7 @@ def test_a_small_image_is_embedded_and_fetched_once(client):
 
 
 def test_no_link_is_faint(client):
-    """Links at 70 % of their opacity have less contrast than 4.5 to 1 in both themes of JupyterLab."""
+    """At 70 % of their opacity, links have too little contrast in both themes of JupyterLab."""
     with serve(reply(b"", status=404)) as host:
         html = FileOutput(f"{host.origin}/a.png", client)._repr_html_()
     faint, _, rest = html.partition("</figcaption>")[0].rpartition("opacity")
