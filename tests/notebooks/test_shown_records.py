@@ -205,8 +205,10 @@ def test_a_page_is_a_table():
 
 def test_a_table_scrolls_where_it_is_too_wide():
     """JupyterLab cuts what is wider than a cell, VS Code makes the cell as wide."""
-    html = Page([Prediction(id="p1", status="succeeded")])._repr_html_()
+    prediction = Prediction(id="p1", status="succeeded", created_at="2026-11-30T14:49:42.1Z")
+    html = Page([prediction])._repr_html_()
     assert '<div style="overflow-x:auto"><table' in html
+    assert '<span style="white-space:nowrap">2026-11-30 14:49:42</span>' in html
 
 
 def test_a_page_fetches_no_files(local):
