@@ -46,6 +46,10 @@ _WORDS = frozenset(
         *("secret", "webhooks"),
     ]
 )
+# What a prediction's metrics have in seconds.
+_TIMES = ("predict_time", "total_time", "time_to_first_token")
+# Numbers from here on are no counts, and cannot be exported.
+_MAX_NUMBER = 2**53
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"))
 
 
@@ -192,23 +196,35 @@ def attributes_of_prediction(
     """
     found: Attributes = {}
 
-    def add(name: str, value: object, *kinds: type) -> None:
-        if isinstance(value, kinds) and not isinstance(value, bool) and value != "":
-            found[name] = value  # type: ignore[assignment] # of one of the kinds
+    def add(name: str, value: object) -> None:
+        if isinstance(value, str) and value:
+            found[name] = value
 
-    add("gen_ai.response.id", prediction.id, str)
-    add("gen_ai.request.model" if is_request else "gen_ai.response.model", prediction.model, str)
+    add("gen_ai.response.id", prediction.id)
+    add("gen_ai.request.model" if is_request else "gen_ai.response.model", prediction.model)
     if is_request:
         return found
-    add("replicate.model.version", prediction.version, str)
-    add("replicate.prediction.status", prediction.status, str)
+    add("replicate.model.version", prediction.version)
+    add("replicate.prediction.status", prediction.status)
     metrics: object = prediction.metrics
     if is_object(metrics):
-        add("replicate.prediction.predict_time", metrics.get("predict_time"), int, float)
-        add("replicate.prediction.total_time", metrics.get("total_time"), int, float)
-        add("gen_ai.usage.input_tokens", metrics.get("input_token_count"), int)
-        add("gen_ai.usage.output_tokens", metrics.get("output_token_count"), int)
+        for name in _TIMES:
+            if (seconds := _to_number(metrics.get(name))) is not None:
+                found[f"replicate.prediction.{name}"] = seconds
+        for kind in ("input", "output"):
+            if (count := _to_number(metrics.get(f"{kind}_token_count"))) is not None:
+                found[f"gen_ai.usage.{kind}_tokens"] = int(count)
     return found
+
+
+def _to_number(value: object) -> float | None:
+    """Return a number of a prediction's metrics, which a model makes up; None for a wrong one.
+
+    An exporter that cannot encode a number loses the other spans, too.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return float(value) if 0 <= value < _MAX_NUMBER else None
 
 
 def attributes_of_error(error: BaseException) -> Attributes:
