@@ -7,10 +7,12 @@ begins with ``replicate.``.
 from __future__ import annotations
 
 from json import dumps
+from re import ASCII, fullmatch, match, sub
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .._base.typing import is_array, is_object
+from .._notebook.values import MAX_DEPTH, hide
 from ..exceptions import ReplicateError
 from ..identifier import ModelVersionIdentifier, target_of
 from ..model import Model, Models
@@ -59,22 +61,46 @@ def template_of(path: str) -> str | None:
     ``/v1/predictions/p1/cancel`` is ``/v1/predictions/{prediction_id}/cancel``. What a gateway has
     before the version is left out.
     """
+    found = _split_path(path)
+    return found and found[1]
+
+
+def _split_path(path: str) -> tuple[str, str] | None:
+    """Return a path of the API as it may be shown, and its template; None if it is another path.
+
+    What a gateway has before the version may be a key, and what is no id or name as well.
+    """
     before, version, rest = path.partition("/v1/")
-    segments = rest.strip("/").split("/") if version else path.strip("/").split("/")
-    del before
-    parts: list[str] = []
-    names: list[str] = []
-    for segment in segments:
-        if names:
-            parts.append(f"{{{names.pop(0)}}}")
-        elif segment in _PARAMETERS:
-            parts.append(segment)
-            names = [*_PARAMETERS[segment]]
-        elif segment in _WORDS:
-            parts.append(segment)
+    if not version:
+        before, rest = "", path
+    while True:
+        segments = rest.strip("/").split("/")
+        parts: list[str] = []
+        names: list[str] = []
+        for segment in segments:
+            if names:
+                parts.append(f"{{{names.pop(0)}}}")
+            elif segment in _PARAMETERS:
+                parts.append(segment)
+                names = [*_PARAMETERS[segment]]
+            elif segment in _WORDS:
+                parts.append(segment)
+            else:
+                break
         else:
+            start = version.rstrip("/")
+            shown = [part if _is_name(part) else "REDACTED" for part in segments]
+            prefix = "/REDACTED" if before else ""
+            return f"{prefix}{start}/{'/'.join(shown)}", f"{start}/{'/'.join(parts)}"
+        # A gateway's own path may have a version, too.
+        before, again, rest = rest.partition("/v1/")
+        if not again:
             return None
-    return f"/v1/{'/'.join(parts)}" if version else f"/{'/'.join(parts)}"
+
+
+def _is_name(text: object) -> bool:
+    """Return whether a text can be a name or an id of the API, rather than anything else."""
+    return isinstance(text, str) and fullmatch(r"[\w.~-]{1,255}", text, ASCII) is not None
 
 
 def attributes_of_attempt(method: str, url: str, *, is_api: bool, is_whole: bool) -> Attributes:
@@ -96,9 +122,10 @@ def attributes_of_attempt(method: str, url: str, *, is_api: bool, is_whole: bool
     }
     if method not in _METHODS:
         attributes["http.request.method_original"] = method
-    template = template_of(parts.path) if is_api else None
-    if template is not None:
-        attributes["url.template"] = template
+    found = _split_path(parts.path) if is_api else None
+    if found is not None:
+        url = f"{parts.scheme}://{parts.netloc}{found[0]}"
+        attributes["url.template"] = found[1]
     elif not is_whole:
         url = f"{parts.scheme}://{parts.netloc}/REDACTED"
     attributes["url.full"] = url
@@ -147,23 +174,29 @@ def attributes_of_arguments(arguments: Mapping[str, Any]) -> Attributes:
     if isinstance(resource, _OF_MODELS):
         owner, name = arguments.get("owner"), arguments.get("name")
         if isinstance(owner, str) and isinstance(name, str):
-            found["gen_ai.request.model"] = f"{owner}/{name}"
+            _add_pair(found, "gen_ai.request.model", owner, name)
         elif not isinstance(owner, str) or "/" in owner:
             _add_target(found, owner)
     elif isinstance(resource, Model):
-        found["gen_ai.request.model"] = f"{resource.owner}/{resource.name}"
+        _add_pair(found, "gen_ai.request.model", resource.owner, resource.name)
     _add_deployment(found, arguments.get("deployment"))
     return found
+
+
+def _add_pair(found: Attributes, attribute: str, owner: object, name: object) -> None:
+    """Add ``owner/name``; what is no name may be anything, such as a URL with a key."""
+    if _is_name(owner) and _is_name(name):
+        found[attribute] = f"{owner}/{name}"
 
 
 def _add_deployment(found: Attributes, deployment: Any) -> None:
     """Add the name of a deployment: of text, of an object, or of a pair."""
     if isinstance(deployment, str):
-        found["replicate.deployment.name"] = deployment
+        deployment = tuple(deployment.split("/"))
     elif hasattr(deployment, "owner"):
-        found["replicate.deployment.name"] = f"{deployment.owner}/{deployment.name}"
-    elif deployment:
-        found["replicate.deployment.name"] = "/".join(map(str, deployment))
+        deployment = deployment.owner, deployment.name
+    if isinstance(deployment, tuple) and len(deployment) == 2:  # pyright: ignore[reportUnknownArgumentType] - its items are objects
+        _add_pair(found, "replicate.deployment.name", *deployment)  # pyright: ignore[reportUnknownArgumentType] - its items are objects
 
 
 def _add_target(found: Attributes, ref: Any) -> None:
@@ -174,13 +207,13 @@ def _add_target(found: Attributes, ref: Any) -> None:
         version, model = target_of(ref)
     except (TypeError, ValueError):
         return
-    if model is not None:
-        found["gen_ai.request.model"] = f"{model.owner}/{model.name}"
-    elif isinstance(ref, str) and "/" in ref:
-        found["gen_ai.request.model"] = ref.partition(":")[0]
+    if isinstance(ref, str) and "/" in ref:
+        model = ModelVersionIdentifier.parse(ref)
     elif isinstance(ref, ModelVersionIdentifier):
-        found["gen_ai.request.model"] = f"{ref.owner}/{ref.name}"
-    if version is not None:
+        model = ref
+    if model is not None:
+        _add_pair(found, "gen_ai.request.model", model.owner, model.name)
+    if version is not None and _is_name(version):
         found["replicate.model.version"] = version
 
 
@@ -241,23 +274,50 @@ def attributes_of_error(error: BaseException) -> Attributes:
     return found
 
 
+def without_secrets(text: str) -> str:
+    """Return a text without what is in no span, whatever was asked for.
+
+    That is the credentials and the signatures in URLs, and the content of `data:` URIs.
+    """
+    if match(r"(?i)data:[^\s,]{0,255},", text):
+        return f"{text.partition(',')[0]},REDACTED"
+    if fullmatch(r"(?i)https?://\S+", text):
+        text = text.partition("?")[0].partition("#")[0]
+    text = sub(r"(?i)(\bdata:[^\s,\"'<>]{0,255},)[^\s\"'<>]+", r"\1REDACTED", text)
+    text = sub(r"(?i)(\bhttps?://)[^\s/?#\"'<>]{0,2000}@", r"\1", text)
+    return sub(r"(?i)(\bhttps?://[^\s?#\"'<>]{0,2000})[?#][^\s\"'<>]*", r"\1", text)
+
+
+def _shown(value: object, depth: int = MAX_DEPTH) -> object:
+    """Return a value without secrets in its texts; of files and other objects, their types."""
+    if isinstance(value, str):
+        return without_secrets(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if is_array(value) and depth:
+        return [_shown(each, depth - 1) for each in value]
+    if is_object(value) and depth:
+        return {without_secrets(str(key)): _shown(each, depth - 1) for key, each in value.items()}
+    return f"<{type(value).__name__}>"
+
+
 def input_messages(value: object) -> str:
-    """Return a model's inputs as one message of a user: its prompt, or else all as JSON."""
+    """Return a model's inputs as one message of a user: its prompt, or else all as JSON.
+
+    Inputs whose names are those of secrets are left out.
+    """
+    value = _shown(hide("", value))
     prompt = value.get("prompt") if is_object(value) else None
-    text = prompt if isinstance(prompt, str) else _to_json(value)
+    text = prompt if isinstance(prompt, str) else dumps(value)
     return dumps([{"role": "user", "parts": [{"type": "text", "content": text}]}])
 
 
 def output_messages(output: object, *, failed: bool) -> str:
     """Return an output as one message of a model: its text, or else all as JSON."""
+    output = _shown(output)
     if is_array(output) and all(isinstance(each, str) for each in output):
         output = "".join(output)
-    text = output if isinstance(output, str) else _to_json(output)
+    text = output if isinstance(output, str) else dumps(output)
     reason = "error" if failed else "stop"
     message = {"role": "assistant", "parts": [{"type": "text", "content": text}]}
     return dumps([{**message, "finish_reason": reason}])
-
-
-def _to_json(value: object) -> str:
-    """Return a value as JSON; files and other objects are named by their types."""
-    return dumps(value, default=lambda each: f"<{type(each).__name__}>")

@@ -22,6 +22,7 @@ from .attributes import (
     attributes_of_prediction,
     input_messages,
     output_messages,
+    without_secrets,
 )
 
 if TYPE_CHECKING:
@@ -412,7 +413,8 @@ class Operation:
         self._span.set_attributes(attributes)
         self._count_metrics(attributes)
         self._set_failed(
-            str(attributes["error.type"]), str(error) if self.captures_content else None
+            str(attributes["error.type"]),
+            without_secrets(str(error)) if self.captures_content else None,
         )
 
     def _set_failed(self, kind: str, text: str | None = None) -> None:
