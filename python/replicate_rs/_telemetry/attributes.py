@@ -126,7 +126,8 @@ def attributes_of_attempt(method: str, url: str, *, is_api: bool, is_whole: bool
     if found is not None:
         url = f"{parts.scheme}://{parts.netloc}{found[0]}"
         attributes["url.template"] = found[1]
-    elif not is_whole:
+    elif is_api or not is_whole:
+        # Another path of a gateway may begin with its key, too.
         url = f"{parts.scheme}://{parts.netloc}/REDACTED"
     attributes["url.full"] = url
     return attributes
