@@ -261,6 +261,7 @@ def test_a_deadline(both, client, recorded):
     span, ended = story(recorded, "generate_content acme/endless")
     assert span.attributes["error.type"] == "replicate_rs.exceptions.PredictionTimeout"
     assert ended["stream.is_complete"] is False
+    assert ended["prediction.status"] == "processing"
 
 
 def test_a_stream_whose_rest_is_not_known(both, recorded):
@@ -278,6 +279,7 @@ def test_a_stream_whose_rest_is_not_known(both, recorded):
     span, ended = story(recorded)
     assert span.attributes["error.type"] == "replicate_rs.exceptions.StreamInterrupted"
     assert (ended["stream.is_complete"], ended["stream.chunks"]) == (False, 2)
+    assert ended["prediction.status"] == "processing"
     assert {event.name for event in span.events} <= {"replicate.stream.resume"}
 
 

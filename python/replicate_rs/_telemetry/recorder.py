@@ -410,6 +410,9 @@ class Operation:
     def fail(self, error: BaseException) -> None:
         """Add an error. Its text is added only if content was asked for: it may hold inputs."""
         attributes = attributes_of_error(error)
+        if self._chunks and attributes.get("replicate.prediction.status") == "starting":
+            # The stream has told more than the error's prediction, which is as it was created.
+            del attributes["replicate.prediction.status"]
         self._span.set_attributes(attributes)
         self._count_metrics(attributes)
         self._set_failed(
