@@ -305,7 +305,7 @@ def test_credentials_get_nowhere_though_content_is_asked_for(both, recorded, tex
     Secretive(both, text, credentials_only=True).perform_all()
     telemetry.uninstrument()
     shown = unquote(recorded.text())
-    assert "content" in shown
+    assert '\\"content\\": \\"content\\"' in shown
     assert [line for line in shown.splitlines() if SECRET in line] == []
 
 

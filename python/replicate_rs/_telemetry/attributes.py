@@ -284,9 +284,9 @@ def without_secrets(text: str) -> str:
         return f"{text.partition(',')[0]},REDACTED"
     if fullmatch(r"(?i)https?://\S+", text):
         text = text.partition("?")[0].partition("#")[0]
-    text = sub(r"(?i)(\bdata:[^\s,\"'<>]{0,255},)[^\s\"'<>]+", r"\1REDACTED", text)
-    text = sub(r"(?i)(\bhttps?://)[^\s/?#\"'<>]{0,2000}@", r"\1", text)
-    return sub(r"(?i)(\bhttps?://[^\s?#\"'<>]{0,2000})[?#][^\s\"'<>]*", r"\1", text)
+    text = sub(r"(?i)(\bdata:[^\s,\"<>]{0,255},)[^\s\"<>]+", r"\1REDACTED", text)
+    text = sub(r"(?i)(\bhttps?://)[^\s/?#\"<>]{0,2000}@", r"\1", text)
+    return sub(r"(?i)(\bhttps?://[^\s?#\"<>]{0,2000})[?#][^\s\"<>]*", r"\1", text)
 
 
 def _shown(value: object, depth: int = MAX_DEPTH) -> object:
