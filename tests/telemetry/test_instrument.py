@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from replicate_rs._core import set_tracer
 from support.wire import Wire, prediction, reply
 
 pytest_plugins = ["support.telemetry_fixtures"]
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -118,6 +121,16 @@ def test_an_error_of_a_tracer_does_not_end_a_call(both, client, recorded):
     for tracer in (fail, lambda _: 1, lambda _: (None, [("a b", "c")]), lambda _: (Call(), [])):
         set_tracer(tracer)
         assert both(lambda: client.run("acme/shout", {"text": "a"})) == "A"
+
+
+def test_the_oldest_opentelemetry_that_is_tested_is_the_oldest_that_is_taken():
+    """`make test-third-parties` runs these tests with it."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert extras["otel"] == ["opentelemetry-api>=1.30"]
+    tested = (ROOT / "tools" / "requirements-otel.txt").read_text().splitlines()
+    assert "opentelemetry-api==1.30.0" in tested
 
 
 class TestInstrumentor:
