@@ -266,6 +266,8 @@ class Secretive:
         if content != text:
             # Texts of errors quote wrong names, and are content.
             return
+        # A part of these alone could be a name.
+        text = text.replace("/", "").replace(":", "")
         for name in (text, f"https://{text}@example.com/x", f"acme/x?{text}", f"acme/x#{text}"):
             # None of these is the name of anything.
             yield lambda name=f"{name}?": client.run(name, inputs)

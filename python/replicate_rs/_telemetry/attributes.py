@@ -68,7 +68,7 @@ def template_of(path: str) -> str | None:
 def _split_path(path: str) -> tuple[str, str] | None:
     """Return a path of the API as it may be shown, and its template; None if it is another path.
 
-    What a gateway has before the version may be a key, and what is no id or name as well.
+    What a gateway has before the version may be a key. So may ids and names that can be none.
     """
     before, version, rest = path.partition("/v1/")
     if not version:
@@ -89,9 +89,10 @@ def _split_path(path: str) -> tuple[str, str] | None:
                 break
         else:
             start = version.rstrip("/")
-            shown = [part if _is_name(part) else "REDACTED" for part in segments]
+            if not all(map(_is_name, segments)):
+                segments = ["REDACTED" if part[:1] == "{" else part for part in parts]
             prefix = "/REDACTED" if before else ""
-            return f"{prefix}{start}/{'/'.join(shown)}", f"{start}/{'/'.join(parts)}"
+            return f"{prefix}{start}/{'/'.join(segments)}", f"{start}/{'/'.join(parts)}"
         # A gateway's own path may have a version, too.
         before, again, rest = rest.partition("/v1/")
         if not again:

@@ -10,6 +10,7 @@ from opentelemetry import context as otel
 
 from .._base.resource import Resource
 from .._base.streaming import async_streaming, streaming
+from .._core import ServerSentEvent
 from .._files.output import FileOutput
 from .._predictions.events import EventStream, parse_reason
 from ..exceptions import ReplicateError
@@ -166,10 +167,10 @@ async def observe_batches(
                 break
             finally:
                 operation.leave(token)
-            if count := _count_outputs(batch):
-                operation.note_chunks(count)
+            if outputs := _outputs(batch):
+                operation.note_chunks(len(outputs))
                 if texts is not None:
-                    texts += [str(each) for each in batch if _is_output(each)]
+                    texts += map(str, outputs)
             yield batch
         is_complete = True
         _note_stream(operation, stream, is_complete=True)
@@ -212,17 +213,19 @@ class _Guard:
             self._operation.end()
 
 
-def _is_output(item: object) -> bool:
-    """Return whether an item of a stream is a part of the output, which is no event or one."""
-    return not isinstance(item, bytes) and getattr(item, "event", "output") == "output"
+def _outputs(batch: Sequence[Any]) -> list[Any]:
+    """Return the parts of the output in a batch of events, which are all of one kind, or of parts.
 
-
-def _count_outputs(batch: Sequence[Any]) -> int:
-    """Return how many items of a batch are parts of the output; a relay's bytes are events."""
-    return sum(
-        (b"\n" + item).count(b"\nevent: output\n") if isinstance(item, bytes) else _is_output(item)
-        for item in batch
-    )
+    Of a relay's bytes, which are events, only the number of outputs in them is right.
+    """
+    if not batch:
+        return []
+    if isinstance(batch[0], ServerSentEvent):
+        return [each for each in batch if each.event == "output"]
+    if isinstance(batch[0], bytes):
+        count = sum((b"\n" + each).count(b"\nevent: output\n") for each in batch)
+        return [""] * count
+    return [*batch]
 
 
 def _note_stream(operation: Operation, stream: object, *, is_complete: bool) -> None:

@@ -82,9 +82,9 @@ class Recorder:
             explicit_bucket_boundaries_advisory=_DURATIONS,
         )
         self.per_chunk = meter.create_histogram(
-            "gen_ai.client.operation.time_per_output_chunk",
+            "replicate.client.stream.time_per_chunk",
             "s",
-            "Time from one output of a stream to the next.",
+            "Time from one output of a stream to the next, on average over the stream.",
             explicit_bucket_boundaries_advisory=_DURATIONS,
         )
         self.first_token = meter.create_histogram(
@@ -318,17 +318,10 @@ class Operation:
 
     def note_chunks(self, count: int) -> None:
         """Note that so many parts of a stream's output have arrived together."""
-        now = perf_counter()
         self._chunks += count
+        self._last_chunk = perf_counter() - self._start
         if self._first_chunk is None:
-            self._first_chunk = now - self._start
-            count -= 1
-        if count:
-            # The moments at which they arrived are not known, only that of all together.
-            interval = (now - self._last_chunk) / count if self._last_chunk else 0.0
-            for _ in range(count):
-                self._recorder.per_chunk.record(interval, self._counted, self.context)
-        self._last_chunk = now
+            self._first_chunk = self._last_chunk
 
     def note_stream(
         self, prediction: object, *, is_complete: bool, reason: str | None = None
@@ -440,5 +433,8 @@ class Operation:
         if self._first_chunk is not None:
             self._span.set_attribute("gen_ai.response.time_to_first_chunk", self._first_chunk)
             self._recorder.first_chunk.record(self._first_chunk, self._counted, self.context)
+            if self._chunks > 1:
+                interval = (self._last_chunk - self._first_chunk) / (self._chunks - 1)
+                self._recorder.per_chunk.record(interval, self._counted, self.context)
         self._recorder.duration.record(perf_counter() - self._start, self._counted, self.context)
         self._span.end()
