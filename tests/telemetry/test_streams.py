@@ -401,6 +401,28 @@ class TestMetrics:
             both(lambda: client.predictions.get("p1"))
         assert counts(recorded, TOKENS) == 2
 
+    @pytest.mark.parametrize("status", ["succeeded", "failed"])
+    def test_map_and_functions_count_them_once(self, both, recorded, status):
+        done = prediction(status, output="hi", error="no", metrics=METRICS)
+        with Wire(lambda seen: reply(done, 201)) as wire:
+            client = both.client(wire.base_url, poll_interval=0.001)
+
+            async def results():
+                return [each async for each in client.map("acme/x", [{"a": 1}])]
+
+            both(results if both.is_async else lambda: [*client.map("acme/x", [{"a": 1}])])
+            assert counts(recorded, TOKENS) == 2
+            done["id"] = "p2"
+
+            async def use():
+                run = await client.use("acme/x").create(a=1)
+                return await run.output()
+
+            with suppress(exceptions.ModelError):
+                both(use if both.is_async else client.use("acme/x").create(a=1).output)
+        assert counts(recorded, TOKENS) == 4
+        assert counts(recorded, FIRST_TOKEN) == 2
+
     @pytest.mark.parametrize("value", [-1, 2**63, 2**70, 1e400, "7", None, True, [], float("nan")])
     def test_numbers_that_are_none(self, both, recorded, value):
         metrics = dict.fromkeys(METRICS, value)

@@ -7,7 +7,7 @@ begins with ``replicate.``.
 from __future__ import annotations
 
 from json import dumps
-from re import ASCII, fullmatch, match, sub
+from re import ASCII, fullmatch, match, split, sub
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from ..version import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from re import Match
     from typing import Any, TypeAlias
 
     Attributes: TypeAlias = dict[str, str | int | float | bool]
@@ -283,11 +284,16 @@ def without_secrets(text: str) -> str:
     """
     if match(r"(?i)data:[^\s,]{0,255},", text):
         return f"{text.partition(',')[0]},REDACTED"
-    if fullmatch(r"(?i)https?://\S+", text):
-        text = text.partition("?")[0].partition("#")[0]
     text = sub(r"(?i)(\bdata:[^\s,\"<>]{0,255},)[^\s\"<>]+", r"\1REDACTED", text)
-    text = sub(r"(?i)(\bhttps?://)[^\s/?#\"<>]{0,2000}@", r"\1", text)
-    return sub(r"(?i)(\bhttps?://[^\s?#\"<>]{0,2000})[?#][^\s\"<>]*", r"\1", text)
+    return sub(r"(?i)\bhttps?://[^\s\"<>]+", _without_secrets_of_url, text)
+
+
+def _without_secrets_of_url(found: Match[str]) -> str:
+    scheme, _, rest = found[0].partition("//")
+    path = split(r"[?#]", rest, maxsplit=1)[0]
+    # A user's name and password, also of a URL within the URL.
+    parts = [part.rpartition("@")[2] if ":" in part else part for part in path.split("/")]
+    return f"{scheme}//{'/'.join([parts[0].rpartition('@')[2], *parts[1:]])}"
 
 
 def _shown(value: object, depth: int = MAX_DEPTH) -> object:

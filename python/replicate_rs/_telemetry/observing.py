@@ -233,13 +233,15 @@ def _note_stream(operation: Operation, stream: object, *, is_complete: bool) -> 
 
     A caller may leave after the last event, and before the stream is known to have ended.
     """
+    prediction: object = getattr(stream, "prediction", None)
+    if isinstance(stream, Prediction):
+        prediction = stream  # pyright: ignore[reportUnknownVariableType] - of either client
     reason = None
     if isinstance(stream, EventStream) and stream.position.end is not None:
         name, data = stream.position.end
         reason = name if name == "error" else parse_reason(data)
         is_complete = True
-    prediction = stream if isinstance(stream, Prediction) else getattr(stream, "prediction", None)  # pyright: ignore[reportUnknownVariableType] - of either client
-    operation.note_stream(prediction, is_complete=is_complete, reason=reason)
+    operation.note_stream(prediction, is_complete=is_complete, reason=reason)  # pyright: ignore[reportUnknownArgumentType] - of either client
 
 
 def address_of(resource: object) -> tuple[str, int] | None:

@@ -96,10 +96,10 @@ class Patches:
         async def pause(events: EventStream[Any], empty_connections: int) -> bool:
             operation = Operation.current()
             if operation is None:
-                return await work(events, empty_connections)  # type: ignore[no-any-return] # it returns a bool
+                return bool(await work(events, empty_connections))
             time, start, is_next = time_ns(), perf_counter(), True
             try:
-                is_next = await work(events, empty_connections)
+                is_next = bool(await work(events, empty_connections))
             finally:
                 if is_next:
                     # If the caller leaves meanwhile, it is how long the wait has been.
