@@ -124,7 +124,8 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
                 f"Invalid reference to model version: {ref!r}. Expected format: owner/name or"
                 " owner/name:version"
             )
-        return cls(owner, name, version or None)
+        # Not through `__new__`, which would check the parts of a text that was checked above.
+        return super().__new__(cls, (owner, name, version or None))
 
 
 def resolve(ref: Ref, argument: str = "ref") -> ModelVersionIdentifier:
@@ -203,9 +204,10 @@ def owner_and_name(
     if isinstance(ref, tuple) and len(ref) == 2:
         return text(kind, ref[0]), text(kind, ref[1])
     found = resolve(ref, kind)
-    if found.version is not None:
+    owner, name, version = found
+    if version is not None:
         raise ValueError(f"the {kind} is 'owner/name', without a version: {str(found)!r}")
-    return found.owner, found.name
+    return owner or "", name or ""
 
 
 defer_annotations(globals())

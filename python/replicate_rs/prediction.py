@@ -13,10 +13,10 @@ from ._predictions.job import Job, add_created
 from ._predictions.params import (
     MAX_WAIT,
     WAIT_MARGIN,
+    body_fields,
     create_headers,
     create_path,
     split_options,
-    webhook_fields,
 )
 from ._predictions.polling import Poller, increments, raise_timeout, wait_until_done
 from .exceptions import APITimeoutError, RateLimitError, ReplicateError
@@ -202,9 +202,7 @@ class Predictions(Namespace[M]):
         params, request_options = split_options(options)
         headers = create_headers(params)
         body: dict[str, Any] = {} if version is None else {"version": version}
-        body |= webhook_fields(params)
-        if params.get("stream") is not None:
-            body["stream"] = params["stream"]
+        body |= body_fields(params)
         inputs: Mapping[str, Any] = {} if input is None else input
         inlined = None
         if params.get("file_encoding_strategy") is None and is_plain(inputs):

@@ -120,12 +120,14 @@ async def run_to_end(
     if prefer is not None and wait is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
     requested, interval = _parse_wait(wait) if prefer is None else (_parse_prefer(prefer), None)
-    timeout, started_at = limit("timeout", options.get("timeout")), monotonic()
+    started_at = monotonic()
+    timeout = options.get("timeout")
+    if timeout is not None:
+        timeout = limit("timeout", timeout)
+        options = with_cancel_after(options, cancel_on_exit=cancel_on_exit)
     adapter = client._session.adapter
     max_wait = MAX_FIRST_WAIT if adapter is None else adapter.max_first_wait
     first_wait = _first_wait(requested, max_wait, timeout, has_progress=progress is not None)
-    if timeout is not None:
-        options = with_cancel_after(options, cancel_on_exit=cancel_on_exit)
     try:
         prediction = await create_prediction(
             client, ref, input, {"wait": first_wait, **options}, cancel_on_exit=cancel_on_exit

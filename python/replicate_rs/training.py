@@ -11,7 +11,7 @@ from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
 from ._predictions.job import Job, add_created
-from ._predictions.params import split_options, webhook_fields
+from ._predictions.params import body_fields, split_options
 from ._predictions.polling import wait_until_done
 from .exceptions import ReplicateError
 from .identifier import owner_and_name, resolve
@@ -104,7 +104,7 @@ class Trainings(Namespace[M]):
                 if isinstance(destination, str)
                 else "/".join(owner_and_name("destination", destination))
             ),
-            **webhook_fields(params),
+            **body_fields(params),
         }
         from ._files.inputs import put_input
 

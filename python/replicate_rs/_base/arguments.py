@@ -139,7 +139,10 @@ def checker(
     code, annotations = function.__code__, texts(function)
     names = code.co_varnames[: code.co_argcount]
     # The types of positional arguments that need no check; the first is the resource.
-    plain = [object, *(rules[name][0] if name in rules else object for name in names[1:])]
+    plain: list[Any] = [
+        object,
+        *(rules[name][0] if name in rules else object for name in names[1:]),
+    ]
     first = [*plain, None][1]
     input_index = (*names, "input").index("input")
     aliases = aliases_of(function)
@@ -154,10 +157,17 @@ def checker(
         ):
             # The most frequent calls.
             return args
-        if len(args) > input_index:
+        if (
+            len(args) > input_index
+            and isinstance(args[input_index], dict)
+            and "input" in args[input_index]
+        ):
             checks.refuse_call_options(args[input_index])
         for value, kind in zip(args, plain, strict=False):
-            if kind is not object and not _is_plain(value, kind):
+            # The body of `_is_plain`, to save a call for each argument.
+            if kind is not object and (
+                type(value) is not kind or (kind is str and not value.isascii())
+            ):
                 break
         else:
             return args

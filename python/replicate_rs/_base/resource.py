@@ -109,7 +109,7 @@ class Resource(Generic[M]):
         """
         if not (options or query or headers) and body is None and text is None and form is None:
             # The most frequent requests take the shortest way.
-            return self._core.send(method, target, expect)
+            return self._session.config.core.send(method, target, expect)
         if not options.keys() <= OPTIONS.keys():
             unknown = options.keys() - OPTIONS.keys()
             raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
@@ -120,7 +120,8 @@ class Resource(Generic[M]):
         if extra_query := options.get("extra_query"):
             query = {**(query or {}), **extra_query}
         content, content_type = _content(body, text, inlined) if form is None else form
-        return self._core.send(
+        timeout = options.get("timeout")
+        return self._session.config.core.send(
             method,
             target,
             expect,
@@ -134,7 +135,7 @@ class Resource(Generic[M]):
                 else headers
             ),
             read=read,
-            total=limit("timeout", options.get("timeout")),
+            total=None if timeout is None else limit("timeout", timeout),
             signal=options.get("signal"),
             creates=creates,
             keeps=keeps,

@@ -93,13 +93,16 @@ class FileOutput(OpenFile[M], URLText):
         """
         if size is not None and size >= 0:
             return await self._read_from_position(size, signal, timeout)
-        if self._reads_from_position:
+        if self._cursors and self._reads_from_position:
             return await self._read_from_position(None, signal, timeout)
         if not self.url.startswith("https:") and self._is_inline:
             return await self._get_inline_content()
 
-        source = self._core.pieces(
-            self.url, ahead=False, total=limit("timeout", timeout), signal=signal
+        source = self._session.config.core.pieces(
+            self.url,
+            ahead=False,
+            total=None if timeout is None else limit("timeout", timeout),
+            signal=signal,
         )
         try:
             pieces = await await_file(self._transport.finish(source.whole()))

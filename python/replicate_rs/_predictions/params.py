@@ -60,7 +60,8 @@ HELP["CreateOptions"] = _RUN_HELP | HELP["TrainingOptions"]
 HELP["PredictionOptions"] = _PREDICTION_HELP | HELP["CreateOptions"]
 
 CREATE_OPTIONS = frozenset((*_TRAINING_HELP, *_RUN_HELP, *_PREDICTION_HELP))
-_WEBHOOK_FIELDS = ("webhook", "webhook_completed", "webhook_events_filter")
+# The parameters that are fields of the request's body.
+_BODY_FIELDS = frozenset(("webhook", "webhook_completed", "webhook_events_filter", "stream"))
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
@@ -107,18 +108,16 @@ def prefer_header(wait: bool | float | None) -> str | None:
     """Return the `Prefer` header for a `wait=` argument, None if the request is not held open.
 
     Raises:
-        ValueError: `wait` is negative.
+        TypeError: `wait` is something else.
 
     """
-    if wait is None or wait is False or wait == 0:
+    if wait is None or wait is False:
         return None
     if wait is True:
         return "wait"
     if not isinstance(wait, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
         raise TypeError(f"wait must be a bool or a number of seconds, not {type(wait).__name__}")
-    if not wait > 0:
-        raise ValueError(f"wait must be a number of seconds above 0, not {wait!r}")
-    return f"wait={int(min(-(-wait // 1), MAX_WAIT))}"
+    return f"wait={int(min(-(-wait // 1), MAX_WAIT))}" if wait else None
 
 
 def with_cancel_after(options: CreateOptionsT, *, cancel_on_exit: bool) -> CreateOptionsT:
@@ -161,6 +160,8 @@ def create_path(
     return ("predictions",)
 
 
-def webhook_fields(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the request's body that are about webhooks."""
-    return {name: params[name] for name in _WEBHOOK_FIELDS if params.get(name) is not None}
+def body_fields(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that are fields of the request's body, without those that are None."""
+    return {
+        name: value for name, value in params.items() if name in _BODY_FIELDS and value is not None
+    }
