@@ -16,7 +16,7 @@ from conftest import script
 from replicate_rs import telemetry
 from replicate_rs._base import operation
 from replicate_rs._core import set_tracer
-from support.wire import Wire, prediction, reply
+from support.wire import Wire, done, numbered, prediction, reply, streaming
 
 pytest_plugins = ["support.telemetry_fixtures"]
 
@@ -73,6 +73,36 @@ def test_everything_is_as_before_at_the_end(both, client, recorded):
     for method, replace in operation._performed:
         cells = dict(zip(replace.__code__.co_freevars, replace.__closure__ or (), strict=True))
         assert cells["perform"].cell_contents is method.function
+
+
+def test_calls_cost_what_they_did_before(recorded):
+    """As many Python functions are called as before anything was recorded, and the same."""
+    with streaming(numbered("a ", "b ") + done(), poll=prediction()) as wire:
+        client = replicate.Replicate("r8_x", base_url=wire.base_url)
+
+        def called(call):
+            codes = []
+            sys.setprofile(lambda frame, event, _: event == "call" and codes.append(frame.f_code))
+            try:
+                call()
+            finally:
+                sys.setprofile(None)
+            return codes
+
+        def calls():
+            # How often depends on how many events arrive together.
+            stream = {*called(lambda: [*client.stream("acme/x", {})])}
+            return called(lambda: client.predictions.get("p1")), stream
+
+        telemetry.uninstrument()
+        calls()
+        before = calls()
+        recorded.instrument()
+        assert len(calls()[0]) > len(before[0])
+        telemetry.uninstrument()
+        assert calls() == before
+    codes = before[1].union(before[0])
+    assert not any("_telemetry" in code.co_filename for code in codes)
 
 
 def test_a_stream_that_was_begun_before_the_end_of_recording(both, client, recorded):
