@@ -87,7 +87,8 @@ def test_calls_cost_what_they_did_before(recorded):
                 call()
             finally:
                 sys.setprofile(None)
-            return codes
+            # Not those of whatever the garbage collector finds.
+            return [code for code in codes if "replicate_rs" in code.co_filename]
 
         def calls():
             # How often depends on how many events arrive together.
@@ -95,8 +96,9 @@ def test_calls_cost_what_they_did_before(recorded):
             return called(lambda: client.predictions.get("p1")), stream
 
         telemetry.uninstrument()
-        calls()
-        before = calls()
+        # What is imported when it is first needed is there then.
+        for _ in range(3):
+            before = calls()
         recorded.instrument()
         assert len(calls()[0]) > len(before[0])
         telemetry.uninstrument()
