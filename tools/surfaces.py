@@ -40,6 +40,10 @@ LISTS = (
 )
 DROP_IN = "under the name `replicate` it exists"
 CANCELED = "A canceled prediction raises `PredictionCanceled` (a `ModelError`)"
+LEFT = (
+    "Ctrl-C, a timeout or a cancelled task cancels the prediction, which the other client leaves"
+    " running; `cancel_on_exit=False` does the same"
+)
 POLLED = (
     "A prediction that is answered `processing` without output is polled until it ends, where the"
     " other client takes it for done"
@@ -79,7 +83,9 @@ V1: list[Name] = [
         " `verify=` and `cert=`; under the name `replicate`, `transport=` works and the others are"
         " ignored. A GET that is answered 500 is repeated",
     ),
-    *here_too("replicate.client", "Client.run", f"{LISTS}. {CANCELED}; 1.0.7 returns None. {HELD}"),
+    *here_too(
+        "replicate.client", "Client.run", f"{LISTS}. {CANCELED}; 1.0.7 returns None. {LEFT}. {HELD}"
+    ),
     *here_too("replicate.client", "Client.async_run", f"As `run`. {POLLED}"),
     *here_too(
         "replicate.client",
@@ -369,7 +375,7 @@ V2: list[Name] = [
         "client.run",
         "client.run(input=, file_encoding_strategy=, use_file_output=, wait=, prefer=, webhook=,"
         " cancel_after=)",
-        POLLED,
+        f"{POLLED}. {LEFT}",
     ),
     Name("client.stream", "client.stream", EVENTS),
     # Resources
@@ -451,7 +457,7 @@ NODE: list[Name] = [
     Name(
         "replicate.run(ref, {input})",
         "client.run(ref=, input=)",
-        f"{CANCELED}; Node's returns null. {POLLED}",
+        f"{CANCELED}; Node's returns null. {POLLED}. {LEFT}",
     ),
     Name(
         "replicate.run(…, {wait: {mode, interval, timeout}})",

@@ -219,6 +219,6 @@ def test_a_pipe_is_written_in_place(tmp_path):
 
 def test_parquet_without_pyarrow_names_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r"pip install 'replicate-rs\[parquet\]'"):
+    with pytest.raises(ImportError, match=r'pip install "replicate-rs\[parquet\]"'):
         write_parquet([], tmp_path / "a.parquet", {"a": str})
     assert files(tmp_path) == []

@@ -674,6 +674,16 @@ def test_leaving_a_with_statement(both, client, server, tmp_path, journal, on_ex
     assert_left(both, client, server, tmp_path, is_cancelled=is_cancelled, journal=journal)
 
 
+@pytest.mark.parametrize("journal", [False, True])
+def test_an_error_before_anything_ran_has_no_note(tmp_path, journal):
+    # Nothing is sent: there is no token for it.
+    client = replicate.Replicate()
+    path = tmp_path / "runs.db" if journal else None
+    with pytest.raises(replicate.exceptions.MissingTokenError) as caught:
+        list(client.map("acme/painter", [{"prompt": "x"}], journal=path))
+    assert not getattr(caught.value, "__notes__", None)
+
+
 @pytest.mark.parametrize(("journal", "on_exit"), EXITS)
 def test_leaving_by_cancelling_the_task(server, tmp_path, journal, on_exit):
     async def run():

@@ -347,7 +347,7 @@ def test_a_schema_that_is_none(client, server):
 
 def test_without_psycopg(client, monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(ImportError, match=r"pip install 'replicate-rs\[postgres\]'") as caught:
+    with pytest.raises(ImportError, match=r'pip install "replicate-rs\[postgres\]"') as caught:
         client.map("acme/shout", texts(1), journal="postgresql://u:pg_secret@h/db")
     assert "pg_secret" not in str(caught.value)
 

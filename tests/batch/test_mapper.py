@@ -468,7 +468,7 @@ def test_the_type_of_arguments_names_them_all():
 def test_an_engine_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setitem(sys.modules, "ray.data", None)
-    with pytest.raises(ImportError, match=r"pip install 'replicate-rs\[ray\]'"):
+    with pytest.raises(ImportError, match=r'pip install "replicate-rs\[ray\]"'):
         map_dataset(None, "acme/shout")
 
 

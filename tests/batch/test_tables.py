@@ -417,7 +417,7 @@ def test_a_file_that_may_not_be_read(table):
 
 def test_parquet_files_without_pyarrow_name_the_remedy(table, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r"pip install 'replicate-rs\[parquet\]'"):
+    with pytest.raises(ImportError, match=r'pip install "replicate-rs\[parquet\]"'):
         read_inputs(table("a.parquet", b"PAR1"))
 
 

@@ -27,7 +27,6 @@ def terminal(request, monkeypatch):
     monkeypatch.setattr(progress_bar.Line, "interval", 0.0)
     if request.param == "line":
         monkeypatch.setitem(sys.modules, "tqdm", None)
-        monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     terminal = Terminal()
     yield terminal
     terminal.close()
@@ -193,7 +192,6 @@ def test_runs_at_once_do_not_break_each_other_s_bars(both, client, terminal, ser
 
 def test_without_a_terminal_only_tqdm_prints(both, client, monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     both(lambda: client.run("acme/steps", {"text": "hi"}, progress=True))
     both(lambda: client.files.create(b"x", progress=True))
     output = both(lambda: client.run("acme/files", {"count": 1}))

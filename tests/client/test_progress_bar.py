@@ -23,7 +23,6 @@ pytestmark = pytest.mark.filterwarnings("error")
 def without_tqdm(monkeypatch):
     """Hide tqdm from imports."""
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
 
 
 @pytest.fixture
@@ -201,10 +200,10 @@ def test_another_tqdm_is_no_error(where, terminal, monkeypatch, at_once):
 
     if where == "attributes":
         del Odd.start_t
-    module = types.ModuleType("tqdm.auto")
+    module = types.ModuleType("tqdm")
     if where != "import":
         module.tqdm = Odd
-    monkeypatch.setitem(sys.modules, "tqdm.auto", module)
+    monkeypatch.setitem(sys.modules, "tqdm", module)
     bar = ProgressBar(1, "files", "save")
     bar.update(1)
     bar.update(1)
@@ -329,6 +328,6 @@ def test_tqdm_is_imported_when_it_is_needed():
         bar = progress_bar.ProgressBar(1, "files", "save")
         assert "tqdm" not in sys.modules
         bar.update(1)
-        assert "tqdm.auto" in sys.modules
+        assert "tqdm" in sys.modules
         """)
     assert done.returncode == 0, done.stderr

@@ -112,5 +112,5 @@ def test_the_examples_of_the_document(server):
 
 
 def test_the_first_example_of_the_document(server, capsys):
-    run_examples("Past one machine")
+    run_examples("Several machines")
     assert capsys.readouterr().out.startswith("succeeded ")

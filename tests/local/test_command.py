@@ -566,4 +566,4 @@ except ImportError as error:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
     )
-    assert "pip install 'replicate-rs[local]'" in done.stdout
+    assert 'pip install "replicate-rs[local]"' in done.stdout

@@ -51,6 +51,32 @@ def test_an_idle_stream_ends_with_a_comment(server, client):
     assert "event: done" not in body
 
 
+@pytest.mark.parametrize(
+    ("content", "name", "media_type"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "output.png", "image/png"),
+        (b"\xff\xd8\xff\xe0", "output.jpg", "image/jpeg"),
+        (b"GIF89a", "output.gif", "image/gif"),
+        (b"RIFF\n\0\0\0WEBP", "output.webp", "image/webp"),
+        (b"RIFF\n\0\0\0WAVE", "output.wav", "audio/x-wav"),
+        (b"\0\0\0\x18ftypmp42", "output.mp4", "video/mp4"),
+        (b'<?xml version="1.0"?>\n<svg>', "output.svg", "image/svg+xml"),
+        (b"<svg/>", "output.svg", "image/svg+xml"),
+        (b"<svgs/>", "output.bin", "application/octet-stream"),
+        (b"", "output.bin", "application/octet-stream"),
+    ],
+)
+def test_bytes_are_named_by_their_type(content, name, media_type):
+    def draw() -> bytes:
+        return content
+
+    with LocalReplicate() as server:
+        server.model("acme/bytes")(draw)
+        with replicate.Replicate(server.token, base_url=server.base_url) as client:
+            file = client.run("acme/bytes", {})
+            assert (file.read(), file.filename, file.content_type) == (content, name, media_type)
+
+
 def test_file_streams_are_at_their_own_path(server, client):
     prediction = client.predictions.create(model="acme/files", input={}, wait=True)
     assert "/v1/files/" in prediction.urls["stream"]

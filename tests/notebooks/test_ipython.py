@@ -77,7 +77,7 @@ assert list not in shell.display_formatter.formatters["text/html"].type_printers
 
 @pytest.fixture
 def displayed(monkeypatch):
-    """What a notebook without ipywidgets displays, and with what each replaces it."""
+    """What a notebook displays, and with what each replaces it."""
     shown = []
 
     class Handle:
@@ -95,13 +95,12 @@ def displayed(monkeypatch):
     module = types.ModuleType("IPython.display")
     module.display = display
     monkeypatch.setitem(sys.modules, "IPython.display", module)
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)
     monkeypatch.setattr(progress_bar, "INTERVAL", 0.0)
     monkeypatch.setattr(progress_bar.NotebookBar, "interval", 0.0)
     return shown
 
 
-def test_a_notebook_without_widgets_has_a_bar_of_html(displayed, capsys):
+def test_a_notebook_has_a_bar_of_html(displayed, capsys):
     bar = ProgressBar(None, "files", "<b>save</b>")
     bar.update(1)
     bar.update(2, 4, failed=1)
@@ -120,16 +119,8 @@ def test_a_notebook_without_widgets_has_a_bar_of_html(displayed, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_where_widgets_are_installed_tqdm_draws(displayed, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipywidgets", types.ModuleType("ipywidgets"))
-    sys.modules["ipywidgets"].__spec__ = object()
-    assert not progress_bar.is_notebook_without_widgets()
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    assert progress_bar.is_notebook_without_widgets()
-
-
 def test_a_terminal_of_ipython_is_no_notebook(displayed):
     sys.modules["IPython"].get_ipython = lambda: types.SimpleNamespace()
-    assert not progress_bar.is_notebook_without_widgets()
+    assert not progress_bar.is_notebook()
     sys.modules["IPython"].get_ipython = lambda: None
-    assert not progress_bar.is_notebook_without_widgets()
+    assert not progress_bar.is_notebook()

@@ -40,6 +40,16 @@ def test_a_small_image_is_embedded_and_fetched_once(client):
         assert host.routes == ["GET /a.png"]
 
 
+def test_no_link_is_faint(client):
+    """At 70 % of their opacity, links have too little contrast in both themes of JupyterLab."""
+    with serve(reply(b"", status=404)) as host:
+        html = FileOutput(f"{host.origin}/a.png", client)._repr_html_()
+    faint, _, rest = html.partition("</figcaption>")[0].rpartition("opacity")
+    assert faint.count("<a ") == 2
+    assert "<a " not in rest
+    assert html.count("opacity") == 1
+
+
 def test_a_name_without_a_type_has_that_of_its_host(client):
     with serve(reply(PNG, kind="image/PNG; q=1")) as host:
         assert sources(FileOutput(f"{host.origin}/a", client)._repr_html_()) == [EMBEDDED]

@@ -57,7 +57,7 @@ SCHEMA = {
 
 def text_of(html):
     """Return the text of HTML, with a tab between cells and a line feed after rows."""
-    html = re.sub(r"</t[hd]>", "\t", html)
+    html = re.sub(r"</t[hd]>", "\t", html.replace("</table></div>", "</table>"))
     html = re.sub(r"</(?:tr|div|details|summary)>", "\n", html)
     return re.sub(r"<[^>]*>", "", html)
 
@@ -201,6 +201,14 @@ def test_a_page_is_a_table():
     ]
     assert "0 results · the last page" in Page([])._repr_html_()
     assert "text" in Page(["text"])._repr_html_()
+
+
+def test_a_table_scrolls_where_it_is_too_wide():
+    """JupyterLab cuts what is wider than a cell, VS Code makes the cell as wide."""
+    prediction = Prediction(id="p1", status="succeeded", created_at="2026-11-30T14:49:42.1Z")
+    html = Page([prediction])._repr_html_()
+    assert '<div style="overflow-x:auto"><table' in html
+    assert '<span style="white-space:nowrap">2026-11-30 14:49:42</span>' in html
 
 
 def test_a_page_fetches_no_files(local):

@@ -48,14 +48,15 @@ def sides(name: str, language: str) -> tuple[list[str], list[str]]:
 
 # README.md
 
-# What is replaced so that it takes no time, and has a secret.
+# What is replaced so that it takes no time.
 REPLACED = {"range(1000)": "range(10)"}
+# Words a minute, of prose and of programs alike, and the minutes that each step may take.
+READ, MINUTES = 230, 5
 
 
 def test_the_examples_of_the_readme(service, capsys):
-    replaced = REPLACED | {"whsec_…": service.webhook_secret}
     for number, program in enumerate(blocks("../README.md"), start=1):
-        for old, new in replaced.items():
+        for old, new in REPLACED.items():
             program = program.replace(old, new)
         run([program], f"README.md, {number}")
     assert (number, Path("larger.png").read_bytes()) == (5, PNG * 2)
@@ -87,15 +88,47 @@ def test_the_page_on_errors_names_them(service, capsys, monkeypatch, token, prin
     assert capsys.readouterr().out.startswith(printed)
 
 
-def test_the_first_run_without_an_account(service, capsys, pytester_like):
-    *programs, test = blocks("first-run.md")
-    run(programs, "first-run.md")
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "iguana.png"
-    assert Path("iguana.png").read_bytes()[:4] == PNG[:4]
-    assert lines[1].startswith("What iguanas dream of, nobody knows. ")
-    assert lines[1].endswith(" succeeded")
-    pytester_like(test)
+def test_the_first_run_without_an_account(tmp_path, monkeypatch):
+    """Walk it as the page says: in an empty folder, without a token, one block after another."""
+    for name in [name for name in os.environ if name.startswith(("REPLICATE", "PYTEST"))]:
+        monkeypatch.delenv(name)
+
+    def follow(*arguments: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.splitlines()
+
+    picture, text, webhook_, test = blocks("first-run.md")
+    program = tmp_path / "first.py"
+    program.write_text(picture)
+    assert follow("first.py") == ["iguana.svg"]
+    assert (tmp_path / "iguana.svg").read_text().startswith("<svg ")
+    program.write_text(picture + text)
+    assert follow("first.py")[1:] == ["What iguanas dream of, nobody knows. "]
+    program.write_text(picture + text + webhook_)
+    _, _, genuine, changed = follow("first.py")
+    assert re.fullmatch(r"succeeded http://127\.0\.0\.1:\d+/\S+/output\.svg", genuine)
+    assert changed.startswith("refused: ")
+    (tmp_path / "test_first.py").write_text(test)
+    assert "1 passed" in follow("-m", "pytest", "-p", "no:cacheprovider")[-1]
+
+
+def test_each_step_from_the_readme_is_read_in_five_minutes():
+    """The README to its link, the page's beginning, and the sections that a step needs."""
+    to_the_link = (ROOT / "README.md").read_text().partition("## Five examples")[0]
+    assert "[The first run without one][first run]" in to_the_link
+    beginning, *sections = re.split(r"^## ", (DOCS / "first-run.md").read_text(), flags=re.M)
+    # The text and the webhook are appended to the first program; the test stands alone.
+    for needed in (sections[:1], sections[:2], [sections[0], sections[2]], sections[3:]):
+        words = "".join([to_the_link, beginning, *needed]).split()
+        assert len(words) < READ * MINUTES, needed[-1].splitlines()[0]
 
 
 def test_the_page_on_networks(service, monkeypatch):

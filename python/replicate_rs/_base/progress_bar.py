@@ -1,4 +1,4 @@
-"""Progress bars: those of tqdm where it is installed, else HTML in notebooks, a line on terminals.
+"""Progress bars: HTML in notebooks; elsewhere those of tqdm if it is installed, else a line.
 
 This module is imported by the first call with ``progress=True``, and imports tqdm then.
 """
@@ -127,7 +127,7 @@ class ProgressBar:
 
 def open_display(bar: ProgressBar) -> Display | None:
     """Return where a bar is drawn; None for nowhere."""
-    if is_notebook_without_widgets():
+    if is_notebook():
         return NotebookBar()
     stream: TextIO | None = sys.stderr
     # `pythonw` has no stderr.
@@ -143,7 +143,7 @@ class Tqdm:
     """A bar of tqdm."""
 
     def __init__(self, bar: ProgressBar) -> None:
-        from tqdm.auto import tqdm  # type: ignore[import-untyped] # its stubs are not installed
+        from tqdm import tqdm  # type: ignore[import-untyped] # its stubs are not installed
 
         options: dict[str, Any] = {"unit": f" {bar.unit}"}
         if bar.unit == "B":
@@ -171,13 +171,7 @@ class Tqdm:
         if shown.disable:
             return
         try:
-            if shown.total != bar.total:
-                if hasattr(shown, "container"):
-                    # In a notebook, only `reset` changes the length of the bar.
-                    started_at = shown.start_t
-                    shown.reset(bar.total)
-                    shown.start_t = started_at
-                shown.total = bar.total
+            shown.total = bar.total
             shown.n = bar.done
             shown.set_postfix_str(bar.describe_figures(), refresh=False)
             if is_last:
@@ -226,16 +220,11 @@ class Line:
             self._stream.flush()
 
 
-def is_notebook_without_widgets() -> bool:
-    """Return whether this is a notebook in which tqdm cannot draw a bar."""
+def is_notebook() -> bool:
+    """Return whether this is a notebook."""
     get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
     # IPython's shell in a terminal has no kernel.
-    if get_shell is None or getattr(get_shell(), "kernel", None) is None:
-        return False
-    from importlib.util import find_spec
-
-    # Without ipywidgets tqdm warns, and writes lines of text.
-    return find_spec("tqdm") is None or find_spec("ipywidgets") is None
+    return get_shell is not None and getattr(get_shell(), "kernel", None) is not None
 
 
 class NotebookBar:

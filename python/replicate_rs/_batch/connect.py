@@ -28,7 +28,7 @@ def check_journal(journal: str) -> None:
     except ImportError as error:
         raise ImportError(
             f"journal={shown_journal(journal)!r} needs the package psycopg:"
-            " pip install 'replicate-rs[postgres]'"
+            ' pip install "replicate-rs[postgres]"'
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -57,7 +58,7 @@ class Handoff:
 
     async def take_async(self) -> deque[Result]:
         """Wait for results on an event loop; return none after the last one."""
-        from asyncio import get_running_loop
+        from asyncio import get_running_loop, wait
 
         while True:
             with self._condition:
@@ -66,6 +67,9 @@ class Handoff:
                 loop = get_running_loop()
                 ready: asyncio.Future[None] = loop.create_future()
                 self._wake = partial(_wake, loop, ready)
+            # The loop of a notebook's kernel looks for an interrupt only when it wakes up.
+            while "ipykernel" in sys.modules and not ready.done():
+                await wait((ready,), timeout=WAIT)
             await ready
 
     def took(self, count: int) -> bool:

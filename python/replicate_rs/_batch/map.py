@@ -176,6 +176,9 @@ class Results(Generic[M]):
         if runner is None or isinstance(error, GeneratorExit) or hasattr(error, "__notes__"):
             return
         state = runner.get_state()
+        if state.done == state.running == 0:
+            # There is nothing to go on with, as where the token is missing.
+            return
         if self._plan.journal is None:
             error.add_note(
                 f"map was left with {state.done} inputs done. What was running is cancelled; with"

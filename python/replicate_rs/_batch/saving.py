@@ -93,7 +93,7 @@ def _import_fsspec(target: str) -> Any:
         return import_module("fsspec")
     except ImportError as error:
         raise ImportError(
-            f"save_to={target!r} needs the package fsspec: pip install 'replicate-rs[fsspec]'"
+            f'save_to={target!r} needs the package fsspec: pip install "replicate-rs[fsspec]"'
         ) from error
 
 

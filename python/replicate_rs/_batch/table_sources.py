@@ -55,7 +55,7 @@ HINTS = {
     ".parquet": ": Parquet files are compressed within",
 }
 SEPARATORS = {",": "comma", "\t": "tab"}
-PYARROW = "pip install 'replicate-rs[parquet]'"
+PYARROW = 'pip install "replicate-rs[parquet]"'
 
 
 class Source:

@@ -47,7 +47,11 @@ def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> str:
         cells = "".join(f'<td style="{CELL}">{each}</td>' for each in row)
         lines.append(f"<tr>{cells}</tr>")
     lines.append("</tbody>")
-    return f'<table style="border-collapse:collapse;margin:4px 0">{"".join(lines)}</table>'
+    # A table that is wider than its notebook is cut by some, unless it scrolls by itself.
+    return (
+        '<div style="overflow-x:auto"><table style="border-collapse:collapse;margin:4px 0">'
+        f"{''.join(lines)}</table></div>"
+    )
 
 
 def link(url: str, text: str) -> str:

@@ -8,7 +8,7 @@ from re import fullmatch
 from typing import TYPE_CHECKING
 
 from .._base.progress_bar import format_bytes
-from .html import FAINT, cell, escape, link, note
+from .html import cell, escape, link, note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def to_figure(shown: Shown, caption: str | None = None, height: int = HEIGHT) ->
     width = "100%" if height == HEIGHT else f"{height * 3 // 2}px"
     return (
         f'<figure style="margin:0;max-width:{width}">{element or ""}'
-        f'<figcaption style="font-size:smaller;overflow-wrap:anywhere;{FAINT}">'
+        '<figcaption style="font-size:smaller;overflow-wrap:anywhere">'
         f"{'<br>'.join(lines)}</figcaption></figure>"
     )
 

@@ -134,7 +134,8 @@ def _field(record: Any, name: str) -> str:
     if name == "output":
         return _output(value)
     if name.endswith("_at") and isinstance(value, str):
-        return cell(value[:19].replace("T", " "))
+        # Browsers break a date at its hyphens.
+        return f'<span style="white-space:nowrap">{cell(value[:19].replace("T", " "))}</span>'
     return to_cell(value)
 
 

@@ -52,7 +52,7 @@ RUN_EXAMPLES = f"""examples:
   {PROGRAM} run acme/app prompts.jsonl --deployment --journal app.db --retries 2 --max-failures 0.1
   {PROGRAM} run {MODEL} - --out - < prompts.jsonl > results.jsonl
 
-Called again with the same journal, it goes on where it was: what is done is not run again. --out is
+Called again with the same journal, it continues where it stopped: what is done is not run again. --out is
 written when all inputs are done. If an error or Ctrl-C ends the run before, the file has what is
 done so far; with a journal it is left as it was, since `export` writes it at any time.
 

@@ -58,7 +58,7 @@ def map_dataset(
     try:
         data = import_module("ray.data")
     except ImportError as error:
-        raise ImportError("map_dataset needs Ray Data: pip install 'replicate-rs[ray]'") from error
+        raise ImportError('map_dataset needs Ray Data: pip install "replicate-rs[ray]"') from error
     if not isinstance(dataset, data.Dataset):
         raise wrong_type("dataset", "a ray.data.Dataset", dataset)
     integer("batch_size", batch_size, 1)

@@ -33,7 +33,7 @@ try:
     from .traffic.faults import Fault
 except ModuleNotFoundError as _error:
     raise ImportError(
-        f"replicate_rs.local needs {_error.name}: pip install 'replicate-rs[local]'"
+        f'replicate_rs.local needs {_error.name}: pip install "replicate-rs[local]"'
     ) from _error
 
 # Pickles of earlier versions refer to these modules.

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import mimetypes
+import re
 import shutil
 import threading
 import traceback
@@ -31,6 +32,13 @@ from .state import State
 
 # Characters of the names of ignored inputs in a log line.
 MAX_IGNORED_NAMES = 1000
+# How files begin, by the ends of their names.
+BEGINNINGS = re.compile(
+    rb"(?P<png>\x89PNG\r\n\x1a\n)|(?P<jpg>\xff\xd8\xff)|(?P<gif>GIF8[79]a)|(?P<webp>RIFF.{4}WEBP)"
+    rb"|(?P<svg>\s*(?:<\?xml[^>]*>\s*)?<svg\b)"
+    rb"|(?P<wav>RIFF.{4}WAVE)|(?P<mp3>ID3)|(?P<ogg>OggS)|(?P<mp4>.{4}ftyp)",
+    re.DOTALL,
+)
 
 
 class InputFileError(Exception):
@@ -277,7 +285,8 @@ def _read_file(output: Any) -> tuple[str, bytes] | None:
     if isinstance(output, Path):
         return output.name, output.read_bytes()
     if isinstance(output, (bytes, bytearray)):
-        return "output.bin", bytes(output)
+        found = BEGINNINGS.match(output)
+        return f"output.{found.lastgroup if found else 'bin'}", bytes(output)
     if type(output).__module__.partition(".")[0] == "PIL" and hasattr(output, "save"):
         buffer = io.BytesIO()
         output.save(buffer, "PNG")
