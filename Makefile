@@ -30,7 +30,7 @@ help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test                run all tests, Rust and Python'
 	@echo 'make test-fetch          run the tests of clients with every request passing through a fetch= function'
-	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package'
+	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package; OpenTelemetry 1.30'
 	@echo 'make test-engines        run models on Ray Data, Dask and Spark, and kill workers in the middle (ROWS=5000 rows each)'
 	@echo 'make engines             start a PostgreSQL for journals on a free port, until Ctrl-C'
 	@echo 'make test-pythons        run the tests on other versions of Python (PYTHONS="3.12 3.13 3.14 3.15")'
@@ -130,8 +130,15 @@ test-fetch: setup
 	.third-parties/bin/python -c 'import site; open(site.getsitepackages()[0] + "/replicate_rs.pth", "w").write("$(abspath python)\n")'
 	@touch $@
 
-test-third-parties: setup .third-parties/.tools
+# The oldest OpenTelemetry that this package takes, which tests find before the one in $(VENV).
+.third-parties/otel/.tools: tools/requirements-otel.txt | .third-parties/.tools
+	rm -rf $(@D)
+	.third-parties/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --no-warn-conflicts --target $(@D) -r $<
+	@touch $@
+
+test-third-parties: setup .third-parties/.tools .third-parties/otel/.tools
 	.third-parties/bin/python -m pytest tests/third_parties -n 3 --dist loadfile $(ARGS)
+	$(if $(ARGS),,PYTHONPATH=.third-parties/otel $(BIN)/python -W error -m pytest tests/telemetry -n 3)
 
 # Engines have an environment of their own, with this checkout. Spark needs Java.
 .engines/.tools: tools/requirements-engines.txt

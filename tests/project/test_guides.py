@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -257,9 +258,16 @@ exporter = ConsoleSpanExporter(formatter=lambda span: span.name + "\\n")
 trace.set_tracer_provider(TracerProvider())
 trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
 """
+
+    @service.model("acme/story", stream=True)
+    def story(prompt: str) -> Iterator[str]:
+        yield prompt
+
     call = "replicate.run('acme/painter', {'prompt': 'an iguana'})"
     lines = run_apart([provider, *blocks("telemetry.md")], call)
     assert "generate_content acme/painter" in lines
+    assert "a foxgenerate_content acme/story" in lines
+    assert "prediction.reload acme/story" in lines
 
 
 def test_the_page_on_notebooks(service):

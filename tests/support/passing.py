@@ -73,6 +73,7 @@ DIFFERENCES = {
         "blocking code cannot call an async function"
     ),
     "fetched_without_the_token[async-another name-path]": "the same",
+    "test_functions_of_models[async": "the same",
     "a_relay_is_read_in_either_mode_whoever_made_it[async": "the same",
     "a_run_of_one_kind_goes_into_a_function": "blocking code cannot call an async function",
     "a_path_of_an_awaited_file": "the same",

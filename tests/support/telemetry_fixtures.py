@@ -105,6 +105,12 @@ def observed_server() -> Iterator[LocalReplicate]:
     def words(text: str) -> Iterator[str]:
         yield from text.split()
 
+    @server.model("acme/endless", stream=True)
+    def endless(text: str) -> Iterator[str]:
+        while True:
+            yield "more "
+            time.sleep(0.02)
+
     @server.model("acme/reverse")
     def reverse(file: bytes) -> bytes:
         return file[::-1]

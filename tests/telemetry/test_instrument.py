@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from conftest import script
 from replicate_rs import telemetry
 from replicate_rs._base import operation
 from replicate_rs._core import set_tracer
-from support.wire import Wire, prediction, reply
+from support.wire import Wire, done, numbered, prediction, reply, streaming
 
 pytest_plugins = ["support.telemetry_fixtures"]
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -72,6 +75,38 @@ def test_everything_is_as_before_at_the_end(both, client, recorded):
         assert cells["perform"].cell_contents is method.function
 
 
+def test_calls_cost_what_they_did_before(recorded):
+    """As many Python functions are called as before anything was recorded, and the same."""
+    with streaming(numbered("a ", "b ") + done(), poll=prediction()) as wire:
+        client = replicate.Replicate("r8_x", base_url=wire.base_url)
+
+        def called(call):
+            codes = []
+            sys.setprofile(lambda frame, event, _: event == "call" and codes.append(frame.f_code))
+            try:
+                call()
+            finally:
+                sys.setprofile(None)
+            # Not those of whatever the garbage collector finds.
+            return [code for code in codes if "replicate_rs" in code.co_filename]
+
+        def calls():
+            # How often depends on how many events arrive together.
+            stream = {*called(lambda: [*client.stream("acme/x", {})])}
+            return called(lambda: client.predictions.get("p1")), stream
+
+        telemetry.uninstrument()
+        # What is imported when it is first needed is there then.
+        for _ in range(3):
+            before = calls()
+        recorded.instrument()
+        assert len(calls()[0]) > len(before[0])
+        telemetry.uninstrument()
+        assert calls() == before
+    codes = before[1].union(before[0])
+    assert not any("_telemetry" in code.co_filename for code in codes)
+
+
 def test_a_stream_that_was_begun_before_the_end_of_recording(both, client, recorded):
     stream = client.text_stream("acme/words", input={"text": "a b"})
     telemetry.uninstrument()
@@ -118,6 +153,16 @@ def test_an_error_of_a_tracer_does_not_end_a_call(both, client, recorded):
     for tracer in (fail, lambda _: 1, lambda _: (None, [("a b", "c")]), lambda _: (Call(), [])):
         set_tracer(tracer)
         assert both(lambda: client.run("acme/shout", {"text": "a"})) == "A"
+
+
+def test_the_oldest_opentelemetry_that_is_tested_is_the_oldest_that_is_taken():
+    """`make test-third-parties` runs these tests with it."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert extras["otel"] == ["opentelemetry-api>=1.30"]
+    tested = (ROOT / "tools" / "requirements-otel.txt").read_text().splitlines()
+    assert "opentelemetry-api==1.30.0" in tested
 
 
 class TestInstrumentor:

@@ -41,7 +41,10 @@ def test_each_attribute_and_metric_is_named(both, observed_server, recorded):
     both(lambda: client.stream("acme/words", {"text": "a"}))
     with pytest.raises(exceptions.NotFoundError):
         both(lambda: client.predictions.get("absent"))
-    metrics = {"predict_time": 1, "input_token_count": 1, "output_token_count": 1}
+    observed_server.fault("GET /v1/streams/*", drop_stream=1)
+    both(lambda: client.stream("acme/words", {"text": "a b c"}))
+    names = "predict_time", "time_to_first_token", "input_token_count", "output_token_count"
+    metrics = dict.fromkeys(names, 1)
     with Wire(lambda seen: reply(prediction(metrics=metrics))) as wire:
         both(lambda: both.client(wire.base_url).predictions.create(deployment="a/b", input={}))
     seen = set(recorded.metrics())

@@ -7,10 +7,12 @@ begins with ``replicate.``.
 from __future__ import annotations
 
 from json import dumps
+from re import ASCII, fullmatch, match, split, sub
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .._base.typing import is_array, is_object
+from .._notebook.values import MAX_DEPTH, hide
 from ..exceptions import ReplicateError
 from ..identifier import ModelVersionIdentifier, target_of
 from ..model import Model, Models
@@ -19,6 +21,7 @@ from ..version import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from re import Match
     from typing import Any, TypeAlias
 
     Attributes: TypeAlias = dict[str, str | int | float | bool]
@@ -46,6 +49,10 @@ _WORDS = frozenset(
         *("secret", "webhooks"),
     ]
 )
+# What a prediction's metrics have in seconds.
+_TIMES = ("predict_time", "total_time", "time_to_first_token")
+# Numbers from here on are no counts, and cannot be exported.
+_MAX_NUMBER = 2**53
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"))
 
 
@@ -55,22 +62,47 @@ def template_of(path: str) -> str | None:
     ``/v1/predictions/p1/cancel`` is ``/v1/predictions/{prediction_id}/cancel``. What a gateway has
     before the version is left out.
     """
+    found = _split_path(path)
+    return found and found[1]
+
+
+def _split_path(path: str) -> tuple[str, str] | None:
+    """Return a path of the API as it may be shown, and its template; None if it is another path.
+
+    What a gateway has before the version may be a key. So may ids and names that can be none.
+    """
     before, version, rest = path.partition("/v1/")
-    segments = rest.strip("/").split("/") if version else path.strip("/").split("/")
-    del before
-    parts: list[str] = []
-    names: list[str] = []
-    for segment in segments:
-        if names:
-            parts.append(f"{{{names.pop(0)}}}")
-        elif segment in _PARAMETERS:
-            parts.append(segment)
-            names = [*_PARAMETERS[segment]]
-        elif segment in _WORDS:
-            parts.append(segment)
+    if not version:
+        before, rest = "", path
+    while True:
+        segments = rest.strip("/").split("/")
+        parts: list[str] = []
+        names: list[str] = []
+        for segment in segments:
+            if names:
+                parts.append(f"{{{names.pop(0)}}}")
+            elif segment in _PARAMETERS:
+                parts.append(segment)
+                names = [*_PARAMETERS[segment]]
+            elif segment in _WORDS:
+                parts.append(segment)
+            else:
+                break
         else:
+            start = version.rstrip("/")
+            if not all(map(_is_name, segments)):
+                segments = ["REDACTED" if part[:1] == "{" else part for part in parts]
+            prefix = "/REDACTED" if before else ""
+            return f"{prefix}{start}/{'/'.join(segments)}", f"{start}/{'/'.join(parts)}"
+        # A gateway's own path may have a version, too.
+        before, again, rest = rest.partition("/v1/")
+        if not again:
             return None
-    return f"/v1/{'/'.join(parts)}" if version else f"/{'/'.join(parts)}"
+
+
+def _is_name(text: object) -> bool:
+    """Return whether a text can be a name or an id of the API, rather than anything else."""
+    return isinstance(text, str) and fullmatch(r"[\w.~-]{1,255}", text, ASCII) is not None
 
 
 def attributes_of_attempt(method: str, url: str, *, is_api: bool, is_whole: bool) -> Attributes:
@@ -92,10 +124,12 @@ def attributes_of_attempt(method: str, url: str, *, is_api: bool, is_whole: bool
     }
     if method not in _METHODS:
         attributes["http.request.method_original"] = method
-    template = template_of(parts.path) if is_api else None
-    if template is not None:
-        attributes["url.template"] = template
-    elif not is_whole:
+    found = _split_path(parts.path) if is_api else None
+    if found is not None:
+        url = f"{parts.scheme}://{parts.netloc}{found[0]}"
+        attributes["url.template"] = found[1]
+    elif is_api or not is_whole:
+        # Another path of a gateway may begin with its key, too.
         url = f"{parts.scheme}://{parts.netloc}/REDACTED"
     attributes["url.full"] = url
     return attributes
@@ -143,23 +177,29 @@ def attributes_of_arguments(arguments: Mapping[str, Any]) -> Attributes:
     if isinstance(resource, _OF_MODELS):
         owner, name = arguments.get("owner"), arguments.get("name")
         if isinstance(owner, str) and isinstance(name, str):
-            found["gen_ai.request.model"] = f"{owner}/{name}"
+            _add_pair(found, "gen_ai.request.model", owner, name)
         elif not isinstance(owner, str) or "/" in owner:
             _add_target(found, owner)
     elif isinstance(resource, Model):
-        found["gen_ai.request.model"] = f"{resource.owner}/{resource.name}"
+        _add_pair(found, "gen_ai.request.model", resource.owner, resource.name)
     _add_deployment(found, arguments.get("deployment"))
     return found
+
+
+def _add_pair(found: Attributes, attribute: str, owner: object, name: object) -> None:
+    """Add ``owner/name``; what is no name may be anything, such as a URL with a key."""
+    if _is_name(owner) and _is_name(name):
+        found[attribute] = f"{owner}/{name}"
 
 
 def _add_deployment(found: Attributes, deployment: Any) -> None:
     """Add the name of a deployment: of text, of an object, or of a pair."""
     if isinstance(deployment, str):
-        found["replicate.deployment.name"] = deployment
+        deployment = tuple(deployment.split("/"))
     elif hasattr(deployment, "owner"):
-        found["replicate.deployment.name"] = f"{deployment.owner}/{deployment.name}"
-    elif deployment:
-        found["replicate.deployment.name"] = "/".join(map(str, deployment))
+        deployment = deployment.owner, deployment.name
+    if isinstance(deployment, tuple) and len(deployment) == 2:  # pyright: ignore[reportUnknownArgumentType] - its items are objects
+        _add_pair(found, "replicate.deployment.name", *deployment)  # pyright: ignore[reportUnknownArgumentType] - its items are objects
 
 
 def _add_target(found: Attributes, ref: Any) -> None:
@@ -170,13 +210,13 @@ def _add_target(found: Attributes, ref: Any) -> None:
         version, model = target_of(ref)
     except (TypeError, ValueError):
         return
-    if model is not None:
-        found["gen_ai.request.model"] = f"{model.owner}/{model.name}"
-    elif isinstance(ref, str) and "/" in ref:
-        found["gen_ai.request.model"] = ref.partition(":")[0]
+    if isinstance(ref, str) and "/" in ref:
+        model = ModelVersionIdentifier.parse(ref)
     elif isinstance(ref, ModelVersionIdentifier):
-        found["gen_ai.request.model"] = f"{ref.owner}/{ref.name}"
-    if version is not None:
+        model = ref
+    if model is not None:
+        _add_pair(found, "gen_ai.request.model", model.owner, model.name)
+    if version is not None and _is_name(version):
         found["replicate.model.version"] = version
 
 
@@ -192,23 +232,35 @@ def attributes_of_prediction(
     """
     found: Attributes = {}
 
-    def add(name: str, value: object, *kinds: type) -> None:
-        if isinstance(value, kinds) and not isinstance(value, bool) and value != "":
-            found[name] = value  # type: ignore[assignment] # of one of the kinds
+    def add(name: str, value: object) -> None:
+        if isinstance(value, str) and value:
+            found[name] = value
 
-    add("gen_ai.response.id", prediction.id, str)
-    add("gen_ai.request.model" if is_request else "gen_ai.response.model", prediction.model, str)
+    add("gen_ai.response.id", prediction.id)
+    add("gen_ai.request.model" if is_request else "gen_ai.response.model", prediction.model)
     if is_request:
         return found
-    add("replicate.model.version", prediction.version, str)
-    add("replicate.prediction.status", prediction.status, str)
+    add("replicate.model.version", prediction.version)
+    add("replicate.prediction.status", prediction.status)
     metrics: object = prediction.metrics
     if is_object(metrics):
-        add("replicate.prediction.predict_time", metrics.get("predict_time"), int, float)
-        add("replicate.prediction.total_time", metrics.get("total_time"), int, float)
-        add("gen_ai.usage.input_tokens", metrics.get("input_token_count"), int)
-        add("gen_ai.usage.output_tokens", metrics.get("output_token_count"), int)
+        for name in _TIMES:
+            if (seconds := _to_number(metrics.get(name))) is not None:
+                found[f"replicate.prediction.{name}"] = seconds
+        for kind in ("input", "output"):
+            if (count := _to_number(metrics.get(f"{kind}_token_count"))) is not None:
+                found[f"gen_ai.usage.{kind}_tokens"] = int(count)
     return found
+
+
+def _to_number(value: object) -> float | None:
+    """Return a number of a prediction's metrics, which a model makes up; None for a wrong one.
+
+    An exporter that cannot encode a number loses the other spans, too.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return float(value) if 0 <= value < _MAX_NUMBER else None
 
 
 def attributes_of_error(error: BaseException) -> Attributes:
@@ -225,23 +277,55 @@ def attributes_of_error(error: BaseException) -> Attributes:
     return found
 
 
+def without_secrets(text: str) -> str:
+    """Return a text without what is in no span, whatever was asked for.
+
+    That is the credentials and the signatures in URLs, and the content of `data:` URIs.
+    """
+    if match(r"(?i)data:[^\s,]{0,255},", text):
+        return f"{text.partition(',')[0]},REDACTED"
+    text = sub(r"(?i)(\bdata:[^\s,\"<>]{0,255},)[^\s\"<>]+", r"\1REDACTED", text)
+    return sub(r"(?i)\bhttps?://[^\s\"<>]+", _without_secrets_of_url, text)
+
+
+def _without_secrets_of_url(found: Match[str]) -> str:
+    scheme, _, rest = found[0].partition("//")
+    path = split(r"[?#]", rest, maxsplit=1)[0]
+    # A user's name and password, also of a URL within the URL.
+    parts = [part.rpartition("@")[2] if ":" in part else part for part in path.split("/")]
+    return f"{scheme}//{'/'.join([parts[0].rpartition('@')[2], *parts[1:]])}"
+
+
+def _shown(value: object, depth: int = MAX_DEPTH) -> object:
+    """Return a value without secrets in its texts; of files and other objects, their types."""
+    if isinstance(value, str):
+        return without_secrets(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if is_array(value) and depth:
+        return [_shown(each, depth - 1) for each in value]
+    if is_object(value) and depth:
+        return {without_secrets(str(key)): _shown(each, depth - 1) for key, each in value.items()}
+    return f"<{type(value).__name__}>"
+
+
 def input_messages(value: object) -> str:
-    """Return a model's inputs as one message of a user: its prompt, or else all as JSON."""
+    """Return a model's inputs as one message of a user: its prompt, or else all as JSON.
+
+    Inputs whose names are those of secrets are left out.
+    """
+    value = _shown(hide("", value))
     prompt = value.get("prompt") if is_object(value) else None
-    text = prompt if isinstance(prompt, str) else _to_json(value)
+    text = prompt if isinstance(prompt, str) else dumps(value)
     return dumps([{"role": "user", "parts": [{"type": "text", "content": text}]}])
 
 
 def output_messages(output: object, *, failed: bool) -> str:
     """Return an output as one message of a model: its text, or else all as JSON."""
+    output = _shown(output)
     if is_array(output) and all(isinstance(each, str) for each in output):
         output = "".join(output)
-    text = output if isinstance(output, str) else _to_json(output)
+    text = output if isinstance(output, str) else dumps(output)
     reason = "error" if failed else "stop"
     message = {"role": "assistant", "parts": [{"type": "text", "content": text}]}
     return dumps([{**message, "finish_reason": reason}])
-
-
-def _to_json(value: object) -> str:
-    """Return a value as JSON; files and other objects are named by their types."""
-    return dumps(value, default=lambda each: f"<{type(each).__name__}>")

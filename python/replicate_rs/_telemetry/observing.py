@@ -10,6 +10,7 @@ from opentelemetry import context as otel
 
 from .._base.resource import Resource
 from .._base.streaming import async_streaming, streaming
+from .._core import ServerSentEvent
 from .._files.output import FileOutput
 from .._predictions.events import EventStream, parse_reason
 from ..exceptions import ReplicateError
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 # Operations of files that are open: they read from memory more often than from the network.
 _UNSEEN = frozenset(("OpenFile", "FileReader"))
-# How a prediction has ended, by the last event of its stream.
-_STATUSES = {"error": "failed", "canceled": "canceled"}
 
 
 class Observer:
@@ -60,10 +59,12 @@ class Observer:
             result = await perform_within(operation, function(*args, **kwargs))
             if isinstance(result, Relay):
                 # It ends with its stream; if that is never read, with the relay.
+                operation.note_stream(result.prediction, is_complete=False)
                 observe_events(operation, result._events)
                 finalize(result, operation.end)
                 return result
-            operation.note_result(result)
+            # Methods of a prediction, such as `reload`, change it, and return nothing.
+            operation.note_result(args[0] if result is None and args else result)
             operation.end()
             return result
 
@@ -90,7 +91,7 @@ class Observer:
             parent=parent,
             base_url=address_of(args[0] if args else None),
             input=arguments.get("input"),
-            is_stream=is_stream,
+            is_stream=is_stream or name == "relay",
         )
 
     def _wrap_stream(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,11 +100,13 @@ class Observer:
             parent = otel.get_current()
 
             def begin() -> Operation:
-                return self._begin(name, function, args, kwargs, parent=parent, is_stream=True)
+                # Files are read in parts, too, which no model makes meanwhile.
+                is_stream = not name.startswith("file.")
+                return self._begin(name, function, args, kwargs, parent=parent, is_stream=is_stream)
 
             if hasattr(result, "batches"):
                 return _ObservedStream(begin, result)
-            return observe_batches(begin, result, result)
+            return observe_batches(begin, result, args[0] if args else None)
 
         return perform
 
@@ -153,6 +156,8 @@ async def observe_batches(
     """
     operation = begin()
     texts: list[str] | None = [] if operation.captures_content else None
+    is_complete = False
+    guard = _Guard(operation, stream)
     try:
         while True:
             token = operation.enter()
@@ -162,19 +167,19 @@ async def observe_batches(
                 break
             finally:
                 operation.leave(token)
-            outputs = [each for each in batch if getattr(each, "event", "output") == "output"]
-            if outputs:
-                operation.note_chunk()
+            if outputs := _outputs(batch):
+                operation.note_chunks(len(outputs))
                 if texts is not None:
-                    texts += [str(each) for each in outputs if not isinstance(each, bytes)]
+                    texts += map(str, outputs)
             yield batch
+        is_complete = True
         _note_stream(operation, stream, is_complete=True)
     except GeneratorExit:
         # The caller has left, which is no error.
         _note_stream(operation, stream, is_complete=False)
         raise
     except BaseException as error:
-        _note_stream(operation, stream, is_complete=False)
+        _note_stream(operation, stream, is_complete=is_complete)
         operation.fail(error)
         raise
     finally:
@@ -185,22 +190,58 @@ async def observe_batches(
             operation.leave(token)
             if texts:
                 operation.note_output("".join(texts))
-            operation.end()
+            guard.end()
+
+
+class _Guard:
+    """Ends the operation of a generator, also if that is dropped without being closed.
+
+    That happens to async generators whose event loop has ended. It is a local variable of theirs.
+    """
+
+    def __init__(self, operation: Operation, stream: object) -> None:
+        self._operation = operation
+        self._stream = stream
+
+    def end(self) -> None:
+        """End the operation."""
+        self._operation.end()
+
+    def __del__(self) -> None:
+        if not self._operation.has_ended:
+            _note_stream(self._operation, self._stream, is_complete=False)
+            self._operation.end()
+
+
+def _outputs(batch: Sequence[Any]) -> list[Any]:
+    """Return the parts of the output in a batch of events, which are all of one kind, or of parts.
+
+    Of a relay's bytes, which are events, only the number of outputs in them is right.
+    """
+    if not batch:
+        return []
+    if isinstance(batch[0], ServerSentEvent):
+        return [each for each in batch if each.event == "output"]
+    if isinstance(batch[0], bytes):
+        count = sum((b"\n" + each).count(b"\nevent: output\n") for each in batch)
+        return [""] * count
+    return [*batch]
 
 
 def _note_stream(operation: Operation, stream: object, *, is_complete: bool) -> None:
-    """Add the prediction of a stream, whose last event says how it ended."""
+    """Add the prediction of a stream, whose last event says how it ended.
+
+    A caller may leave after the last event, and before the stream is known to have ended.
+    """
     prediction: object = getattr(stream, "prediction", None)
-    if not isinstance(prediction, Prediction):
-        return
-    status = None
-    if is_complete and not prediction.is_done:
-        status = "succeeded"
-        if isinstance(stream, EventStream) and stream.position.end is not None:
-            name, data = stream.position.end
-            reason = name if name == "error" else parse_reason(data)
-            status = _STATUSES.get(reason or "", status)
-    operation.note_result(prediction, status=status)  # pyright: ignore[reportUnknownArgumentType] - of either client
+    if isinstance(stream, Prediction):
+        prediction = stream  # pyright: ignore[reportUnknownVariableType] - of either client
+    reason = None
+    if isinstance(stream, EventStream) and stream.position.end is not None:
+        name, data = stream.position.end
+        reason = name if name == "error" else parse_reason(data)
+        is_complete = True
+    operation.note_stream(prediction, is_complete=is_complete, reason=reason)  # pyright: ignore[reportUnknownArgumentType] - of either client
 
 
 def address_of(resource: object) -> tuple[str, int] | None:

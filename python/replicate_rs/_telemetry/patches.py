@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import context as otel
@@ -11,6 +12,7 @@ from opentelemetry import context as otel
 from .._base.operation import observe
 from .._core import set_tracer
 from .._files import save_all
+from .._predictions.events import EventStream
 from .._predictions.polling import raise_if_failed
 from .._use import function, output_iterator
 from .._use import run as use_run
@@ -58,6 +60,7 @@ class Patches:
             use_run.BaseRun, "_output", lambda work: self._of_function("use.output", work)
         )
         self._replace(output_iterator.BaseOutputIterator, "_batches", self._iterating)
+        self._replace(EventStream, "_pause", self._noting_resumption)
         if _MAP in sys.modules:
             self._on_import(_MAP)
         set_tracer(self._recorder.trace_call)
@@ -86,6 +89,24 @@ class Patches:
             return prediction
 
         return run_to_end
+
+    def _noting_resumption(self, work: Any) -> Any:
+        # A stream's connection has broken, and another one may follow after a wait.
+
+        async def pause(events: EventStream[Any], empty_connections: int) -> bool:
+            operation = Operation.current()
+            if operation is None:
+                return bool(await work(events, empty_connections))
+            time, start, is_next = time_ns(), perf_counter(), True
+            try:
+                is_next = bool(await work(events, empty_connections))
+            finally:
+                if is_next:
+                    # If the caller leaves meanwhile, it is how long the wait has been.
+                    operation.note_resumption(perf_counter() - start, time, events.position.count)
+            return is_next
+
+        return pause
 
     def _operation_of(
         self,

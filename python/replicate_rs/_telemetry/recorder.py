@@ -11,6 +11,7 @@ from opentelemetry.propagate import inject
 from opentelemetry.trace import SpanKind, StatusCode, get_tracer, set_span_in_context
 
 from .._core import __version__
+from .._predictions.job import TERMINAL
 from ..prediction import Prediction
 from .attributes import (
     GENERATE,
@@ -21,6 +22,7 @@ from .attributes import (
     attributes_of_prediction,
     input_messages,
     output_messages,
+    without_secrets,
 )
 
 if TYPE_CHECKING:
@@ -35,10 +37,21 @@ if TYPE_CHECKING:
 SCOPE = "replicate_rs"
 # Where a context has the operation that is under way.
 _OPERATION = otel.create_key("replicate_rs-operation")
+# How a prediction has ended, by the last event of its stream, and what a `run` of it would raise.
+_STATUSES = {"error": "failed", "canceled": "canceled"}
+_ERRORS = {
+    "failed": "replicate_rs.exceptions.ModelError",
+    "canceled": "replicate_rs.exceptions.PredictionCanceled",
+}
+_TOKEN_TYPES = ("input", "output")
 # The conventions' bounds, in seconds and in tokens.
 _DURATIONS = tuple(0.01 * 2**step for step in range(14))
-_FIRST_CHUNK = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0)
+_FIRST_TOKEN = (
+    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+)
 _TOKENS = tuple(float(4**step) for step in range(14))
+# How many predictions are remembered, so that what each tells is counted once.
+_MAX_COUNTED = 10_000
 
 
 class Recorder:
@@ -66,7 +79,19 @@ class Recorder:
             "gen_ai.client.operation.time_to_first_chunk",
             "s",
             "Time from the beginning of a stream to its first output.",
-            explicit_bucket_boundaries_advisory=_FIRST_CHUNK,
+            explicit_bucket_boundaries_advisory=_DURATIONS,
+        )
+        self.per_chunk = meter.create_histogram(
+            "replicate.client.stream.time_per_chunk",
+            "s",
+            "Time from one output of a stream to the next, on average over the stream.",
+            explicit_bucket_boundaries_advisory=_DURATIONS,
+        )
+        self.first_token = meter.create_histogram(
+            "gen_ai.server.time_to_first_token",
+            "s",
+            "Time until a model's first token, where it measures that.",
+            explicit_bucket_boundaries_advisory=_FIRST_TOKEN,
         )
         self.tokens = meter.create_histogram(
             "gen_ai.client.token.usage",
@@ -80,6 +105,25 @@ class Recorder:
         self.bytes = meter.create_counter(
             "replicate.client.io", "By", "Bytes of the bodies of requests and responses."
         )
+        # The ids of predictions whose tokens were counted, the oldest first.
+        self._counted: dict[str, None] = {}
+
+    def is_first(self, prediction: str) -> bool:
+        """Return whether a prediction's metrics are seen for the first time, and remember it.
+
+        A program may see one prediction in several operations: it streams it, and then fetches it.
+        """
+        # Without a lock: `setdefault` is atomic, and of two threads one adds its own object.
+        mark: Any = object()
+        if self._counted.setdefault(prediction, mark) is not mark:
+            return False
+        while len(self._counted) > _MAX_COUNTED:
+            try:
+                del self._counted[next(iter(self._counted))]
+            except (KeyError, RuntimeError, StopIteration):
+                # Another thread deletes at the same time.
+                break
+        return True
 
     def trace_call(self, is_api: bool) -> tuple[Call | None, list[tuple[str, str]] | None]:
         """Return what records the attempts of a call that begins now, and headers for the API."""
@@ -195,8 +239,11 @@ class Operation:
     ) -> None:
         self._recorder = recorder
         self._start = perf_counter()
-        self._has_ended = False
+        self.has_ended = False
         self._first_chunk: float | None = None
+        self._last_chunk = 0.0
+        self._chunks = 0
+        self._is_stream = is_stream
         generates = name in GENERATING
         kind = GENERATE if generates else name
         common: Attributes = {"gen_ai.operation.name": kind, "gen_ai.provider.name": PROVIDER}
@@ -233,14 +280,19 @@ class Operation:
         operation = otel.get_value(_OPERATION)
         return operation if isinstance(operation, Operation) else None
 
-    def enter(self) -> Any:
+    def enter(self) -> Context:
         """Make the span the current one, and return what `leave` needs."""
-        return otel.attach(self.context)
+        previous = otel.get_current()
+        otel.attach(self.context)
+        return previous
 
-    def leave(self, token: Any) -> None:
-        """Undo `enter`. A generator may be closed in another context, where there is nothing to."""
+    def leave(self, previous: Context) -> None:
+        """Undo `enter`. A generator may be closed in another context, where there is nothing to.
+
+        OpenTelemetry's tokens are not used, because they are valid in one context only.
+        """
         if otel.get_current() is self.context or otel.get_value(_OPERATION) is self:
-            otel.detach(token)
+            otel.attach(previous)
 
     def note_retry(self, number: int, wait: float, time: int, outcome: Attributes) -> None:
         """Add the event of a retry."""
@@ -248,10 +300,52 @@ class Operation:
             attributes = {"replicate.retry.attempt": number, "replicate.retry.wait": wait}
             self._span.add_event("replicate.retry", {**attributes, **outcome}, time)
 
-    def note_chunk(self) -> None:
-        """Note that a part of a stream's output has arrived."""
+    def note_resumption(self, wait: float, time: int, received: int) -> None:
+        """Add the event of a stream's connection that broke, and of the wait for the next one.
+
+        Args:
+            wait: Seconds from its end to the next connection.
+            time: When it ended, in nanoseconds since 1970.
+            received: The number of the stream's events until then.
+
+        """
+        if self._span.is_recording():
+            attributes: Attributes = {
+                "replicate.stream.wait": wait,
+                "replicate.stream.received": received,
+            }
+            self._span.add_event("replicate.stream.resume", attributes, time)
+
+    def note_chunks(self, count: int) -> None:
+        """Note that so many parts of a stream's output have arrived together."""
+        self._chunks += count
+        self._last_chunk = perf_counter() - self._start
         if self._first_chunk is None:
-            self._first_chunk = perf_counter() - self._start
+            self._first_chunk = self._last_chunk
+
+    def note_stream(
+        self, prediction: object, *, is_complete: bool, reason: str | None = None
+    ) -> None:
+        """Add what is known of a stream's prediction when the stream has ended or was left.
+
+        Args:
+            prediction: As last seen, usually when it was created.
+            is_complete: Whether the stream's last event has arrived.
+            reason: What that says: ``error``, ``canceled``; None for success.
+
+        """
+        if not self._is_stream:
+            return
+        self._span.set_attribute("replicate.stream.is_complete", is_complete)
+        if not isinstance(prediction, Prediction):
+            return
+        status = None
+        if not prediction.is_done:
+            if is_complete:
+                status = _STATUSES.get(reason or "", "succeeded")
+            elif self._chunks:
+                status = "processing"
+        self.note_result(prediction, status=status)  # pyright: ignore[reportUnknownArgumentType] - of either client
 
     def note_result(self, result: object, *, status: str | None = None) -> None:
         """Add what a prediction tells.
@@ -266,10 +360,10 @@ class Operation:
         attributes = attributes_of_prediction(result)  # pyright: ignore[reportUnknownArgumentType] - of either client
         if status is not None:
             attributes["replicate.prediction.status"] = status
-            if status == "failed":
-                self._set_failed("replicate_rs.exceptions.ModelError")
+            if status in _ERRORS:
+                self._set_failed(_ERRORS[status])
         self._span.set_attributes(attributes)
-        self._count_tokens(attributes)
+        self._count_metrics(attributes)
         if result.output is not None:
             self.note_output(result.output, failed=result.status == "failed")
 
@@ -280,21 +374,43 @@ class Operation:
                 "gen_ai.output.messages", output_messages(output, failed=failed)
             )
 
-    def _count_tokens(self, attributes: Attributes) -> None:
-        for kind in ("input", "output"):
-            count = attributes.get(f"gen_ai.usage.{kind}_tokens")
+    def _count_metrics(self, attributes: Attributes) -> None:
+        """Count what a prediction's metrics tell, once for each prediction.
+
+        Whatever operation brought them, the model's run is what they are of.
+        """
+        counts = {kind: attributes.get(f"gen_ai.usage.{kind}_tokens") for kind in _TOKEN_TYPES}
+        first_token = attributes.get("replicate.prediction.time_to_first_token")
+        if first_token is None and set(counts.values()) == {None}:
+            return
+        # Those of a prediction that runs are not the last ones.
+        if attributes.get("replicate.prediction.status") not in TERMINAL:
+            return
+        if not self._recorder.is_first(str(attributes.get("gen_ai.response.id"))):
+            return
+        model = attributes.get("gen_ai.response.model")
+        common: Attributes = {} if model is None else {"gen_ai.request.model": model}
+        common |= {**self._counted, "gen_ai.operation.name": GENERATE}
+        common.pop("error.type", None)
+        for kind, count in counts.items():
             if isinstance(count, int):
                 self._recorder.tokens.record(
-                    count, {**self._counted, "gen_ai.token.type": kind}, self.context
+                    count, {**common, "gen_ai.token.type": kind}, self.context
                 )
+        if isinstance(first_token, float):
+            self._recorder.first_token.record(first_token, common, self.context)
 
     def fail(self, error: BaseException) -> None:
         """Add an error. Its text is added only if content was asked for: it may hold inputs."""
         attributes = attributes_of_error(error)
+        if self._chunks and attributes.get("replicate.prediction.status") == "starting":
+            # The stream has told more than the error's prediction, which is as it was created.
+            del attributes["replicate.prediction.status"]
         self._span.set_attributes(attributes)
-        self._count_tokens(attributes)
+        self._count_metrics(attributes)
         self._set_failed(
-            str(attributes["error.type"]), str(error) if self.captures_content else None
+            str(attributes["error.type"]),
+            without_secrets(str(error)) if self.captures_content else None,
         )
 
     def _set_failed(self, kind: str, text: str | None = None) -> None:
@@ -309,11 +425,16 @@ class Operation:
 
     def end(self) -> None:
         """End the span, once."""
-        if self._has_ended:
+        if self.has_ended:
             return
-        self._has_ended = True
+        self.has_ended = True
+        if self._is_stream:
+            self._span.set_attribute("replicate.stream.chunks", self._chunks)
         if self._first_chunk is not None:
             self._span.set_attribute("gen_ai.response.time_to_first_chunk", self._first_chunk)
             self._recorder.first_chunk.record(self._first_chunk, self._counted, self.context)
+            if self._chunks > 1:
+                interval = (self._last_chunk - self._first_chunk) / (self._chunks - 1)
+                self._recorder.per_chunk.record(interval, self._counted, self.context)
         self._recorder.duration.record(perf_counter() - self._start, self._counted, self.context)
         self._span.end()
