@@ -67,23 +67,30 @@ help:
 	@echo 'make screenshot          take the pictures in docs/ (needs chromium and chromium-driver)'
 	@echo 'make clean               delete everything that these commands created'
 
+# Modules are compiled when they are imported, which most never are.
+PIP = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 # maturin and cargo name each download; what they print is shown if they fail.
 QUIETLY = >$(VENV)/.log 2>&1 || { cat $(VENV)/.log; exit 1; }
 
-# A virtual environment in which the package can be built and `make demo` runs.
-$(VENV)/.demo: tools/requirements-demo.txt
+# A virtual environment in which the package can be built.
+$(VENV)/.build: tools/requirements-build.txt
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$(PIP) -r $<
+	@touch $@
+
+# What `make demo` needs, too.
+$(VENV)/.demo: $(VENV)/.build tools/requirements-demo.txt
+	@$(PIP) -r tools/requirements-demo.txt
 	@touch $@
 
 # The tools that test and check the project, too.
 $(VENV)/.tools: $(VENV)/.demo pyproject.toml tools/requirements.txt
 	@echo 'Installing Python tools into $(VENV) (once, usually half a minute) ...'
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r tools/requirements.txt
+	@$(PIP) -r tools/requirements.txt
 	@touch $@
 
 # The development build of the extension, in place; built again only when the Rust code changed.
-$(BUILT): $(VENV)/.demo $(RUST)
+$(BUILT): $(VENV)/.build $(RUST)
 	@echo 'Compiling the Rust core (the first time usually two minutes, then seconds) ...'
 	@$(BIN)/python tools/build_backend.py
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet $(QUIETLY)
@@ -100,9 +107,12 @@ $(NODE)/.installed: tests/node/package.json tests/node/package-lock.json
 	npm ci --prefix tests/node --no-audit --no-fund --loglevel error
 	@touch $@
 
-setup: $(VENV)/.tools $(BUILT)
+# pip, which uses one core, runs while the core is compiled.
+setup:
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.tools $(BUILT)
 
-demo: $(BUILT)
+demo:
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.demo $(BUILT)
 	@$(BIN)/python examples/demo.py
 
 test: test-rust test-python
