@@ -22,7 +22,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     inputs = ((f"tile-{number:03}", {"hue": number}) for number in range(COUNT))
     results = replicate.map(
-        "acme/tile", inputs, journal=folder / "runs.db", save_to=folder / "tiles", concurrency=16
+        "acme/tile", inputs, journal=folder / "runs.db", save_to=folder / "tiles", concurrency=64
     )
     for result in results:
         print("journal" if result.from_journal else "run", result.key, flush=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter, ImageMath, ImageOps
 
 from replicate_rs.local import Input, LocalReplicate, progress, sleep
 
@@ -33,11 +33,12 @@ def sketch(image: Path, strength: Annotated[float, Input(ge=0.5, le=10)] = 3.0) 
 
 def _dodge(front: Image.Image, back: Image.Image) -> Image.Image:
     """Brighten `front` where `back` is bright (the blend mode "color dodge")."""
-    pixels = bytes(
-        min(255, light * 255 // max(1, 255 - dark))
-        for light, dark in zip(front.tobytes(), back.tobytes(), strict=True)
+    bright: Image.Image = ImageMath.lambda_eval(
+        lambda args: args["min"](args["front"] * 255 / args["max"](255 - args["back"], 1), 255),
+        front=front,
+        back=back,
     )
-    return Image.frombytes("L", front.size, pixels)
+    return bright.convert("L")
 
 
 @server.model("acme/storyteller", stream=True)
