@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Written by hand.
 TARGETS = Path(__file__).with_name("targets.toml")
-FIGURE, CPU = "figure", "cpu"
+FIGURE, CPU, FAST = "figure", "cpu", "fast"
 
 
 @dataclass
@@ -35,7 +35,9 @@ class Target:
     peer: str | None = None
     """The contender to be so many times better than; None for this library's own figure."""
     of: str = FIGURE
-    """``figure`` for the section's main figure, ``cpu``, or the head of another column."""
+    """``figure`` for the section's main figure, ``cpu``, ``fast`` for the CPU time in fast slices, or
+    the head of another column.
+    """
     growth: tuple[int, int] | None = None
     """The target is the growth between these two sizes: the largest CPU time of an operation,
     divided by that at the first size.
@@ -97,7 +99,7 @@ def _cells(target: Target, measurement: Measurement) -> list[str]:
         if target.at_least is not None
         else f"at most {measurement.to_text(target.at_most or 0)}"
     )
-    column = {FIGURE: "", CPU: " of CPU"}.get(target.of, f" ({target.of})")
+    column = {FIGURE: "", CPU: " of CPU", FAST: " of fast CPU"}.get(target.of, f" ({target.of})")
     name = f"{measurement.name}: {bound}{column}{f', {target.peer}' if target.peer else ''}"
     limit = ""
     if measurement.limit is not None:
@@ -125,7 +127,8 @@ def _measure(target: Target, section: Section) -> Measurement:
         if is_limit(name) and name != target.peer and figure is not None
     ]
     best = max if target.at_least is not None else min
-    own_unit = {FIGURE: section.unit, CPU: section.cpu_unit or ""}.get(target.of, "")
+    cpu_unit = section.cpu_unit or ""
+    own_unit = {FIGURE: section.unit, CPU: cpu_unit, FAST: cpu_unit}.get(target.of, "")
     return Measurement(
         f"{section.job}: {section.title}",
         "x" if target.peer else unit(own_unit),
@@ -142,7 +145,8 @@ def _figure(target: Target, section: Section, row: Row) -> float | None:
     peer = section.row(target.peer) or next(
         (each for each in section.rows if each.contender.startswith(target.peer)), None
     )
-    if peer is None or row.is_noisy or peer.is_noisy:
+    # Fast slices are chosen from all rounds, so that rounds may differ.
+    if peer is None or (target.of != FAST and (row.is_noisy or peer.is_noisy)):
         return None
     other = _value(target, peer)
     if own is None or other is None:
@@ -151,9 +155,8 @@ def _figure(target: Target, section: Section, row: Row) -> float | None:
 
 
 def _value(target: Target, row: Row) -> float | None:
-    if target.of == FIGURE:
-        return row.median
-    return row.cpu if target.of == CPU else row.more.get(target.of)
+    figures = {**row.more, FIGURE: row.median, CPU: row.cpu, FAST: row.fast_cpu}
+    return figures.get(target.of)
 
 
 def _measure_growth(

@@ -132,6 +132,14 @@ def test_fast_slices_are_compared(tmp_path):
     assert [found.fast_ratio(row) for row in rows] == [None, 3]
     assert cells(found)[0][-4:-1] == ["fast CPU us/op", "replicate-rs better by", "fast ratio"]
     assert cells(found)[2][-4:-1] == ["30", "1 x", "3 x"]
+    targets = [
+        Target("get_sync", peer="primp", of="fast", at_least=2),
+        Target("get_sync", of="fast", at_most=9, reason="As they say."),
+    ]
+    assert [line[:3] for line in target_cells(targets, [found])[1:]] == [
+        ["get_sync: one: at least 2 x of fast CPU, primp", "3 x", "met"],
+        ["get_sync: one: at most 9 µs/op of fast CPU", "10 µs/op", "**missed**"],
+    ]
     path = tmp_path / "result.json"
     results.write(path, result(found))
     assert '"fast_ratio": 3.0}' in path.read_text()
