@@ -35,8 +35,8 @@ class Target:
     peer: str | None = None
     """The contender to be so many times better than; None for this library's own figure."""
     of: str = FIGURE
-    """``figure`` for the section's main figure, ``cpu``, ``fast`` for CPU time in fast slices, or the
-    head of another column.
+    """``figure`` for the section's main figure, ``cpu``, ``fast`` for CPU time of fast slices, or a
+    further column's head.
     """
     growth: tuple[int, int] | None = None
     """The target is the growth between these two sizes: the largest CPU time of an operation,
