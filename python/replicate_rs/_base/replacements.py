@@ -33,6 +33,9 @@ def get_replacement(client: Resource[Any], path: str, method: str) -> Callable[.
         name = method if mode is client._mode else f"async_{method}"
         first, *others = path.split(".")
         space: Any = namespaces.get((first, mode))
+        if space is None:
+            # The program has not used it.
+            continue
         for attribute in others:
             space = (
                 getattr(space, "_namespaces", {}).get((attribute, mode))
