@@ -216,7 +216,7 @@ def test_three_hundred_streams_do_not_stall_a_loop():
             while True:
                 # The loop's own time, which other programs on the machine do not lengthen.
                 start = time.thread_time()
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0)
                 longest = max(longest, time.thread_time() - start)
         async def read():
             return sum([str(event) == "text" async for event in client.stream("acme/x", {{}})])
@@ -225,8 +225,9 @@ def test_three_hundred_streams_do_not_stall_a_loop():
             counts = await asyncio.gather(*(read() for _ in range({STREAMS})))
             assert counts == [{EVENTS}] * {STREAMS}, counts
             heart.cancel()
+        start = time.thread_time()
         asyncio.run(main())
-        print(longest)
+        print(longest / (time.thread_time() - start))
     """
     events = output(*["text"] * EVENTS) + done()
     middle = len(events) // 2
@@ -247,9 +248,10 @@ def test_three_hundred_streams_do_not_stall_a_loop():
         return send
 
     with Wire(answer) as wire, program(code, base_url=wire.base_url) as process:
-        longest, errors = process.communicate(timeout=50)
+        share, errors = process.communicate(timeout=50)
     assert (process.returncode, errors) == (0, "")
-    assert float(longest) < 0.15
+    # A fifth is usual. Of the loop's whole time, so that the machine's speed does not count.
+    assert float(share) < 1 / 2
 
 
 SOAKING = """
