@@ -39,6 +39,8 @@ J = TypeVar("J", bound="Job[Any]")
 
 # Seconds. A shorter interval is not worth its round trip, and `interval=0` must not flood the API.
 MIN_INTERVAL = 0.001
+# The client's interval has not been read yet.
+UNREAD = object()
 
 
 class Poller:
@@ -59,10 +61,9 @@ class Poller:
         is_watched: bool = False,
         started_at: float | None = None,
     ) -> None:
-        interval = client._session.poll_interval if interval is None else interval
         self.client = client
-        # Without an interval of the caller's, the core paces all polls of this client.
-        self.interval: float | None = None if interval is None else max(interval, MIN_INTERVAL)
+        # Read when it is needed: most streams, and runs that end soon, do not poll.
+        self._interval: float | object | None = UNREAD if interval is None else interval
         self.is_watched: bool = is_watched or progress is not None
         self.process: int = getpid()
         self.progress = progress
@@ -80,6 +81,14 @@ class Poller:
         self.deadline: float | None = (
             None if self.timeout is None else self.started_at + self.timeout
         )
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds between polls; None if the core paces all polls of this client."""
+        if self._interval is UNREAD:
+            self._interval = self.client._session.poll_interval
+        interval = cast("float | None", self._interval)
+        return None if interval is None else max(interval, MIN_INTERVAL)
 
     @property
     def is_inherited(self) -> bool:
@@ -161,8 +170,8 @@ class Poller:
 
     async def wait_interval(self, job: Job[Any]) -> None:
         """Wait for the caller's interval, or until the core's pacing allows the next poll."""
-        remaining = self.remaining(job)
-        if self.interval is None:
+        remaining, interval = self.remaining(job), self.interval
+        if interval is None:
             turn = self.client._core.turn(
                 job.id,
                 age=monotonic() - self.started_at,
@@ -173,7 +182,7 @@ class Poller:
             )
             await self.client._transport.finish(turn)
         else:
-            await self.sleep(self.interval if remaining is None else min(remaining, self.interval))
+            await self.sleep(interval if remaining is None else min(remaining, interval))
         self.remaining(job)
 
     async def fetch(self, job: J) -> J:
