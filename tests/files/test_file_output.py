@@ -80,7 +80,7 @@ def test_zipfile_opens_it_and_fetches_what_it_reads(client, parts):
             assert read.namelist() == expected.namelist()
             assert read.read("3.bin") == expected.read("3.bin")
         assert len(host.seen) < 10
-        host.until(lambda: host.open_now <= 1)
+        host.until(lambda: host.used_now <= 1)
 
 
 def test_text_is_read_from_it_too(client):

@@ -121,6 +121,11 @@ class Wire:
         return self.opened - self.closed
 
     @property
+    def used_now(self) -> int:
+        """The open connections that had a request; the pool may have another one in reserve."""
+        return sum(route != "no request" for route in list(self._open.values()))
+
+    @property
     def routes(self) -> list[str]:
         return [f"{each.method} {each.path}" for each in self.seen]
 
