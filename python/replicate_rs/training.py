@@ -11,7 +11,7 @@ from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
 from ._predictions.job import Job, add_created
-from ._predictions.params import body_fields, split_options
+from ._predictions.params import TRAINING_OPTIONS, body_fields, split_options
 from ._predictions.polling import wait_until_done
 from .exceptions import ReplicateError
 from .identifier import owner_and_name, resolve
@@ -96,7 +96,7 @@ class Trainings(Namespace[M]):
             owner, name = owner_and_name("model", model)
         if destination is None:
             raise ValueError("A destination must be provided as a positional or keyword argument.")
-        params, request_options = split_options(options)
+        params, request_options = split_options(options, TRAINING_OPTIONS)
         body: dict[str, Any] = {
             # The API checks a destination that is text.
             "destination": (

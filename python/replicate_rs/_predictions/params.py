@@ -59,13 +59,20 @@ HELP["TrainingOptions"] = _TRAINING_HELP | HELP["Options"]
 HELP["CreateOptions"] = _RUN_HELP | HELP["TrainingOptions"]
 HELP["PredictionOptions"] = _PREDICTION_HELP | HELP["CreateOptions"]
 
-CREATE_OPTIONS = frozenset((*_TRAINING_HELP, *_RUN_HELP, *_PREDICTION_HELP))
+TRAINING_OPTIONS = frozenset(_TRAINING_HELP)
+CREATE_OPTIONS = TRAINING_OPTIONS.union(_RUN_HELP, _PREDICTION_HELP)
 # The parameters that are fields of the request's body.
 _BODY_FIELDS = frozenset(("webhook", "webhook_completed", "webhook_events_filter", "stream"))
 
 
-def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
-    """Split prediction parameters from request options.
+def split_options(
+    options: Mapping[str, Any], names: frozenset[str] = CREATE_OPTIONS
+) -> tuple[dict[str, Any], Options]:
+    """Split parameters from request options.
+
+    Args:
+        options: Both.
+        names: The parameters: `CREATE_OPTIONS` or `TRAINING_OPTIONS`.
 
     Raises:
         TypeError: An option does not exist.
@@ -74,12 +81,14 @@ def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     params: dict[str, Any] = {}
     request_options: Options = {}
     for name, value in options.items():
-        if name in CREATE_OPTIONS:
+        if name in names:
             params[name] = value
         elif name in OPTIONS:
             request_options[name] = value  # type: ignore[literal-required]  # it was looked up just now
         elif name in ("api_token", "auth", "bearer_token"):
             raise _unexpected(name, f"a token belongs to a client: client.with_options({name}=…)")
+        elif name in CREATE_OPTIONS:
+            raise _unexpected(name, "predictions have it, and trainings do not")
         else:
             raise _unexpected(name, f"pass a model's inputs as input={{{name!r}: …}}")
     return params, request_options
@@ -108,7 +117,7 @@ def prefer_header(wait: bool | float | None) -> str | None:
     """Return the `Prefer` header for a `wait=` argument, None if the request is not held open.
 
     Raises:
-        TypeError: `wait` is something else.
+        TypeError: `wait` is neither a bool nor a number.
 
     """
     if wait is None or wait is False:

@@ -134,15 +134,15 @@ class _ObservedStream:
 
 async def perform_within(operation: Operation, work: Awaitable[Any]) -> Any:
     """Await the work of an operation, which ends if that fails."""
-    token = operation.enter()
+    previous = operation.enter()
     try:
         result = await work
     except BaseException as error:
-        operation.leave(token)
+        operation.leave(previous)
         operation.fail(error)
         operation.end()
         raise
-    operation.leave(token)
+    operation.leave(previous)
     return result
 
 
@@ -160,13 +160,13 @@ async def observe_batches(
     guard = _Guard(operation, stream)
     try:
         while True:
-            token = operation.enter()
+            previous = operation.enter()
             try:
                 batch = await batches.__anext__()
             except StopAsyncIteration:
                 break
             finally:
-                operation.leave(token)
+                operation.leave(previous)
             if outputs := _outputs(batch):
                 operation.note_chunks(len(outputs))
                 if texts is not None:
@@ -183,11 +183,11 @@ async def observe_batches(
         operation.fail(error)
         raise
     finally:
-        token = operation.enter()
+        previous = operation.enter()
         try:
             await batches.aclose()
         finally:
-            operation.leave(token)
+            operation.leave(previous)
             if texts:
                 operation.note_output("".join(texts))
             guard.end()
