@@ -52,25 +52,44 @@ impl Threads {
         builder
     }
 
-    /// Wait until no thread of a runtime is left, or for `MAX_PAUSE`.
-    pub(crate) fn wait_for_end(&self) {
+    /// Wait until no thread of a runtime is left, or for `MAX_PAUSE`, and return whether none is.
+    pub(crate) fn wait_for_end(&self) -> bool {
         let start = Instant::now();
-        while !self.have_ended() && start.elapsed() < MAX_PAUSE {
+        while !self.have_ended() {
+            if start.elapsed() >= MAX_PAUSE {
+                return false;
+            }
             thread::sleep(PAUSE_TICK);
         }
+        true
     }
 
+    /// Return whether no thread of a runtime is left.
+    ///
+    /// While one thread ends, Linux may leave out another one, which runs. A list is therefore
+    /// relied on only if it is as long as the number of threads that is read after it, and if all
+    /// that it contains are alive after that.
     fn have_ended(&self) -> bool {
         // Elsewhere than on Linux there is no such folder.
         let Ok(tasks) = read_dir("/proc/self/task") else {
             return true;
         };
-        let is_own = |task: &DirEntry| {
-            read_to_string(task.path().join("comm"))
-                .is_ok_and(|name| name.trim_end() == &*self.name)
+        let tasks: Vec<_> = tasks.collect();
+        let is_other = |task: io::Result<DirEntry>| {
+            task.and_then(|task| read_to_string(task.path().join("comm")))
+                .is_ok_and(|name| name.trim_end() != &*self.name)
         };
-        !tasks.flatten().any(|task| is_own(&task))
+        thread_count().is_none_or(|count| tasks.len() == count) && tasks.into_iter().all(is_other)
     }
+}
+
+/// Return the number of threads of this process. See proc_pid_status(5).
+fn thread_count() -> Option<usize> {
+    let status = read_to_string("/proc/self/status").ok()?;
+    let count = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Threads:"));
+    count?.trim().parse().ok()
 }
 
 /// A runtime that one thread of its own drives, except while the process forks.
@@ -167,6 +186,7 @@ impl Drop for SharedRuntime {
 mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc::channel;
+    use std::thread::ScopedJoinHandle;
 
     use tokio::task::{spawn_blocking, yield_now};
     use tokio::time::{Instant, sleep};
@@ -202,8 +222,7 @@ mod tests {
         }
         for _ in 0..100 {
             runtime.pause();
-            threads.wait_for_end();
-            assert!(threads.have_ended());
+            assert!(threads.wait_for_end());
             let (sender, spawned) = channel();
             runtime.spawn(async move { sender.send(()).unwrap() });
             assert!(spawned.try_recv().is_err());
@@ -213,6 +232,29 @@ mod tests {
         for _ in 0..8 {
             results.recv_timeout(LIMIT).unwrap();
         }
+    }
+
+    #[test]
+    fn a_thread_is_found_while_others_end() {
+        let start_and_end = || {
+            for _ in 0..5000 {
+                thread::spawn(|| ()).join().unwrap();
+            }
+        };
+        thread::scope(|scope| {
+            let others = [(); 3].map(|()| scope.spawn(start_and_end));
+            while !others.iter().all(ScopedJoinHandle::is_finished) {
+                // Its thread is listed after threads that end.
+                let (runtime, threads) = runtime();
+                // A thread has its name when it runs.
+                let (sender, begun) = channel();
+                runtime.spawn(async move { sender.send(()).unwrap() });
+                begun.recv_timeout(LIMIT).unwrap();
+                for _ in 0..20 {
+                    assert!(!threads.have_ended());
+                }
+            }
+        });
     }
 
     #[test]
