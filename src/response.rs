@@ -25,6 +25,15 @@ pub fn request_id(headers: &HeaderMap) -> Option<String> {
     value.to_str().ok().map(ToOwned::to_owned)
 }
 
+/// Return copies of the headers that give a request's id, which keep no buffer.
+pub fn request_ids(headers: &HeaderMap) -> HeaderMap {
+    let ids = REQUEST_IDS.into_iter().filter_map(|name| {
+        let value = HeaderValue::from_bytes(headers.get(name)?.as_bytes()).ok()?;
+        Some((HeaderName::from_static(name), value))
+    });
+    ids.collect()
+}
+
 impl Response {
     /// Create a response for tests.
     pub fn new(status: u16, body: &str) -> Self {
@@ -42,10 +51,26 @@ impl Response {
     /// cache.
     pub fn compact(&mut self) {
         self.body = Bytes::copy_from_slice(&self.body);
-        let ids = REQUEST_IDS.into_iter().filter_map(|name| {
-            let value = HeaderValue::from_bytes(self.headers.get(name)?.as_bytes()).ok()?;
-            Some((HeaderName::from_static(name), value))
-        });
-        self.headers = ids.collect();
+        self.headers = request_ids(&self.headers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_request_is_kept_without_the_buffer_that_it_came_in() {
+        let buffer = Bytes::from(b"abc".to_vec());
+        let mut headers = HeaderMap::new();
+        for name in ["x-request-id", "etag"] {
+            let value = HeaderValue::from_maybe_shared(buffer.clone()).unwrap();
+            headers.insert(name, value);
+        }
+        assert!(!buffer.is_unique());
+        headers = request_ids(&headers);
+        assert!(buffer.is_unique());
+        assert_eq!(request_id(&headers).as_deref(), Some("abc"));
+        assert_eq!(headers.len(), 1);
     }
 }

@@ -159,7 +159,7 @@ impl Download {
     }
 
     /// Accept the first response, or the first after a restart.
-    fn begin(&mut self, incoming: Incoming) -> Result<(), Error> {
+    fn begin(&mut self, mut incoming: Incoming) -> Result<(), Error> {
         let headers = incoming.headers();
         let text = |name| headers.get(name)?.to_str().ok().map(ToOwned::to_owned);
         self.info = FileInfo {
@@ -183,6 +183,7 @@ impl Download {
             };
         }
         self.refuse_error_page()?;
+        incoming.drop_headers();
         self.incoming = Some(incoming);
         Ok(())
     }
@@ -332,7 +333,7 @@ impl Download {
     }
 
     /// Accept the response after a broken connection.
-    fn continue_with(&mut self, incoming: Incoming) -> Result<bool, Error> {
+    fn continue_with(&mut self, mut incoming: Incoming) -> Result<bool, Error> {
         let headers = incoming.headers();
         if incoming.is_partial() {
             let is_rest = |range: ContentRange| {
@@ -355,6 +356,7 @@ impl Download {
             self.begin(incoming)?;
             return Ok(false);
         }
+        incoming.drop_headers();
         self.incoming = Some(incoming);
         Ok(true)
     }
@@ -377,12 +379,13 @@ fn strong_validator(headers: &HeaderMap) -> Option<HeaderValue> {
     let tag = headers
         .get(ETAG)
         .filter(|tag| tag.as_bytes().starts_with(b"\""));
-    tag.or_else(|| {
+    let value = tag.or_else(|| {
         headers
             .get(LAST_MODIFIED)
             .filter(|_| is_date_strong(headers))
-    })
-    .cloned()
+    });
+    // A copy: a clone is a slice of the connection's read buffer.
+    HeaderValue::from_bytes(value?.as_bytes()).ok()
 }
 
 /// Return whether the last change is long enough before the response that no other change can have
@@ -595,6 +598,10 @@ mod tests {
     fn a_weak_tag_tells_nothing() {
         assert_eq!(strong_validator(&with("etag", "\"a\"")).unwrap(), "\"a\"");
         assert_eq!(strong_validator(&with("etag", "W/\"a\"")), None);
+        let buffer = Bytes::from(b"\"a\"".to_vec());
+        let value = HeaderValue::from_maybe_shared(buffer.clone()).unwrap();
+        let copy = strong_validator(&HeaderMap::from_iter([(ETAG, value)]));
+        assert!(copy.is_some() && buffer.is_unique());
     }
 
     #[test]

@@ -29,7 +29,7 @@ use super::stats::{ActiveCall, Attempt, Observer, Outcome};
 use super::timing;
 use crate::clock;
 use crate::error::{Error, Kind, Phase};
-use crate::response::{Response, request_id};
+use crate::response::{Response, request_id, request_ids};
 use crate::retry::Attempts;
 
 const MAX_REDIRECTS: usize = 10;
@@ -54,6 +54,13 @@ pub(crate) struct Incoming {
 impl Incoming {
     pub(crate) fn headers(&self) -> &HeaderMap {
         self.response.headers()
+    }
+
+    /// Drop all headers but the request's id. Their values are slices of the buffer into which the
+    /// connection has read them, which it uses again when nothing holds it any more.
+    pub(crate) fn drop_headers(&mut self) {
+        let ids = request_ids(self.headers());
+        *self.response.headers_mut() = ids;
     }
 
     /// Return whether it is a part of the resource (206).

@@ -41,8 +41,9 @@ impl<W: Waiter + Send + 'static> EventReader<W> {
     /// Read until the stream ends, or until it cannot be shown to be complete.
     pub(crate) async fn read(self) -> Result<Ended, Error> {
         // Boxed: opening needs a large future, which is of no use afterwards.
-        let incoming = Box::pin(exchange::open(&self.pool, &self.request)).await?;
+        let mut incoming = Box::pin(exchange::open(&self.pool, &self.request)).await?;
         check_media_type(&incoming)?;
+        incoming.drop_headers();
         lock(&self.position).connect();
         self.inbox.begin();
         let mut parser = Parser::new(self.request.max_bytes);
