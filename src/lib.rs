@@ -55,6 +55,8 @@ mod _core {
     #[pymodule_export]
     use crate::python::log::set_tracer;
     #[pymodule_export]
+    use crate::python::page::PyJsonObject;
+    #[pymodule_export]
     use crate::python::pending::PyPending;
     #[pymodule_export]
     use crate::python::port::PyHubPort;

@@ -97,6 +97,7 @@ class Expect(Generic[_T_co]):
     OBJECT: ClassVar[Expect[dict[str, Any]]]
     RECORD: ClassVar[Expect[dict[str, Any]]]
     PAGE: ClassVar[Expect[dict[str, Any]]]
+    """Its `results` are a list of `JsonObject`."""
     ARRAY: ClassVar[Expect[list[dict[str, Any]]]]
     TEXT: ClassVar[Expect[str]]
     BYTES: ClassVar[Expect[bytes]]
@@ -104,6 +105,20 @@ class Expect(Generic[_T_co]):
     RESPONSE: ClassVar[Expect[Response]]
 
     def of(self, response: Response) -> _T_co: ...
+
+@final
+class JsonObject:
+    """An object in a page, which was checked, and is decoded when it is asked for."""
+
+    def get(self, name: str, /) -> Any:
+        """Return a field that is short text, a number, a boolean or null; None if it is missing.
+
+        Return NotImplemented for long text, for lists and objects, which callers may change, and
+        once the whole object was decoded.
+        """
+
+    def decode(self) -> dict[str, Any]:
+        """Return the object as a dict, each time the same one."""
 
 @final
 class Core:

@@ -459,7 +459,7 @@ class _PageSource(Generic[R]):
     def to_page(self, data: dict[str, Any], page_class: type[Page[Any]]) -> Page[R]:
         """Return the page of a response."""
         session, kind = self.resource._session, self.kind
-        results: list[R] = [kind._of(each, session) for each in data["results"]]
+        results: list[R] = [kind._in_page(each, session) for each in data["results"]]
         page: Page[R] = page_class(results, data.get("next"), data.get("previous"))
         page._source = self
         return page

@@ -151,6 +151,7 @@ JSONObject: TypeAlias = dict[str, Any]
 _INTERNAL: dict[str, Any] = {
     "Core": Any,
     "FileInfo": tuple,
+    "JsonObject": Any,
     "Form": str,
     "OutputFunction": Any,
     "Pending": collections.abc.Awaitable,

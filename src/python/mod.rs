@@ -17,6 +17,7 @@ mod inbox;
 pub(crate) mod json;
 pub(crate) mod log;
 mod now;
+pub(crate) mod page;
 pub(crate) mod pending;
 pub(crate) mod port;
 pub(crate) mod process;

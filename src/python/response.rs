@@ -12,6 +12,7 @@ use super::errors::unexpected_response;
 use super::headers::{Pairs, header_map, to_pairs};
 use super::imports::checked;
 use super::json::decode;
+use super::page::Page;
 use super::work::{Outcome, deliver};
 use crate::http::request::Request;
 use crate::response::Response;
@@ -32,7 +33,7 @@ pub(crate) enum PyExpect {
     Object,
     /// A JSON object with an id.
     Record,
-    /// A JSON object with a list of objects as its `results`.
+    /// A JSON object with a list of objects as its `results`, which are [`PyJsonObject`]s.
     Page,
     /// A JSON array of objects, as a list.
     Array,
@@ -64,8 +65,16 @@ impl From<&str> for Unexpected {
 }
 
 impl PyExpect {
-    /// Convert a response.
-    fn convert(self, py: Python<'_>, response: &Response) -> Result<Py<PyAny>, Unexpected> {
+    /// Convert a response. `page` is what `find_page` returned.
+    fn convert(
+        self,
+        py: Python<'_>,
+        response: &Response,
+        page: Option<Page>,
+    ) -> Result<Py<PyAny>, Unexpected> {
+        if let Some(page) = page {
+            return Ok(page.into_dict(py)?.into_any().unbind());
+        }
         Ok(match self {
             Self::Text => String::from_utf8_lossy(&response.body).into_py_any(py)?,
             Self::Bytes => PyBytes::new(py, &response.body).into_any().unbind(),
@@ -77,9 +86,20 @@ impl PyExpect {
             Self::Object | Self::Record | Self::Page | Self::Array => {
                 let value = decode(py, &response.body).map_err(Unexpected::Problem)?;
                 self.check(&value)?;
+                if let Self::Page = self {
+                    Page::wrap(value.cast().map_err(PyErr::from)?)?;
+                }
                 value.unbind()
             }
         })
+    }
+
+    /// Return the page in a response, if one is expected and can be read in parts.
+    fn find_page(self, response: &Response) -> Option<Page> {
+        if let Self::Page = self {
+            return Page::find(response.body.clone());
+        }
+        None
     }
 
     /// Check a JSON value.
@@ -120,7 +140,8 @@ fn are_objects(list: &Bound<'_, PyList>) -> bool {
 impl PyExpect {
     /// Convert a response; raise ValueError if it has another type.
     fn of(&self, py: Python<'_>, response: &Bound<'_, PyResponse>) -> PyResult<Py<PyAny>> {
-        self.convert(py, &response.get().inner)
+        let response = &response.get().inner;
+        self.convert(py, response, self.find_page(response))
             .map_err(|unexpected| match unexpected {
                 Unexpected::Problem(problem) => PyValueError::new_err(problem),
                 Unexpected::Error(error) => error,
@@ -149,9 +170,11 @@ pub(crate) fn deliver_response(
     if !keeps_headers && response.body.len() <= MAX_COPIED {
         response.compact();
     }
+    // Before the GIL is taken.
+    let page = expect.find_page(&response);
     deliver(move |py| {
         expect
-            .convert(py, &response)
+            .convert(py, &response, page)
             .map_err(|unexpected| match unexpected {
                 Unexpected::Problem(problem) => {
                     unexpected_response(py, &request, &response, &problem)

@@ -328,7 +328,7 @@ def test_an_answer_is_awaited_once():
     [
         (Expect.OBJECT, b'{"a": 1}', {"a": 1}),
         (Expect.RECORD, b'{"id": "a"}', {"id": "a"}),
-        (Expect.PAGE, b'{"results": [{}]}', {"results": [{}]}),
+        (Expect.PAGE, b'{"results": [], "next": null}', {"results": [], "next": None}),
         (Expect.ARRAY, b"[{}]", [{}]),
         (Expect.TEXT, b"h\xc3\xa9", "h\u00e9"),
         (Expect.BYTES, b"\xff", b"\xff"),

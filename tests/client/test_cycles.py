@@ -95,6 +95,12 @@ def of_an_event_s_file(node):
     node.event = _core.ServerSentEvent("output", FileOutput("https://127.0.0.1:1/x", node.own))
 
 
+def of_an_object_of_a_page(node):
+    page = Expect.PAGE.of(_core.Response(body=b'{"results": [{}]}'))
+    [node.own] = page["results"]
+    node.own.decode()["node"] = node
+
+
 def of_a_verifier(node):
     class Seen:
         def __call__(self, _):
@@ -139,6 +145,7 @@ CIRCLES = {
     "AbortController": [of_a_controller],
     "AbortSignal": [of_a_signal],
     "Core": [of_a_core, of_a_client],
+    "JsonObject": [of_an_object_of_a_page],
     "Pending": [
         of_a_pending,
         of_a_pending_that_was_asked_for_its_error,

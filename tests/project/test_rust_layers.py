@@ -26,7 +26,7 @@ ORDER = {
     "stream": "sse resume batch inbox reader",
     "predictions": "pace polls create_lookup create",
     "python": "imports failure fork greenlets work headers json now signals engine process slot"
-    " port abort log context errors create pending event files inbox response source client"
+    " port abort log context errors create pending event files inbox page response source client"
     " webhook",
 }
 USE = re.compile(r"\buse\s+((?:crate|super|self)\b[^;]*);")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, ClassVar, Self, TypeAlias, TypeGuard
 
+    from .._core import JsonObject
     from .resource import Options, Target
     from .session import Session
 
@@ -40,14 +41,17 @@ class Record(ModelMethods, Resource[M]):
     A record has the mode of its client: the methods of an `AsyncReplicate`'s are awaited.
     """
 
-    __slots__ = ("_data",)
+    __slots__ = ("_data", "_json")
 
     _data: JSONObject
+    # A record of a page is decoded when its `_data` is first read; None from then on.
+    _json: JsonObject | None
     fields: ClassVar[tuple[str, ...]] = ()
     """The names of the documented fields."""
 
     def __init__(self, **data: Any) -> None:
         self._data = data
+        self._json = None
 
     def __init_subclass__(cls) -> None:
         # An annotated name with a value is a method or a property, not a field.
@@ -65,9 +69,18 @@ class Record(ModelMethods, Resource[M]):
         """Return a record of an object in a response."""
         record: Any = cls.__new__(cls)
         record._data = data
+        record._json = None
         record._session = session
         # `__getattr__` finds the mode and the transport when they are needed: a page has up to a
         # hundred records.
+        return record  # type: ignore[no-any-return]  # as above
+
+    @classmethod
+    def _in_page(cls, json: JsonObject, session: Session) -> R:  # type: ignore[type-var] # pyright: ignore[reportInvalidTypeVarUse] - as above
+        """Return a record of an object in a page."""
+        record: Any = cls.__new__(cls)
+        record._json = json
+        record._session = session
         return record  # type: ignore[no-any-return]  # as above
 
     @classmethod
@@ -75,6 +88,7 @@ class Record(ModelMethods, Resource[M]):
         """Return a record without a client; its methods use the default client."""
         record = cls.__new__(cls)
         record._data = data
+        record._json = None
         return record
 
     def _in(self, mode: type[Sync | Async]) -> Self:
@@ -109,8 +123,13 @@ class Record(ModelMethods, Resource[M]):
                 raise AttributeError(f"this {type(self).__name__} has no field {name!r}") from None
 
         def _set_missing(self, name: str) -> Any:
-            """Set the default client's session, or the session's mode and its transport."""
-            if name == "_session":
+            """Set the default client's session, the session's mode, or what a page's JSON has."""
+            if name == "_data":
+                # Another thread that comes in between gets the same dict.
+                if (json := self._json) is not None:
+                    self._data = json.decode()
+                    self._json = None
+            elif name == "_session":
                 from .package import default_client
 
                 self._session = default_client()._session
@@ -229,8 +248,8 @@ class timestamp_property:  # noqa: N801 - used as a field
         from datetime import datetime
 
         try:
-            return datetime.fromisoformat(record._data[self.name])
-        except (KeyError, TypeError, ValueError):
+            return datetime.fromisoformat(_get_field(record, self.name))
+        except (TypeError, ValueError):
             return None
 
 
@@ -238,8 +257,20 @@ def _is_record(value: object) -> TypeGuard[Record[Any]]:
     return isinstance(value, Record)
 
 
+def _get_field(record: Record[Any], name: str) -> Any:
+    """Return a field, or None. Short ones of a page's record are decoded by themselves."""
+    json = record._json
+    if json is not None and (value := json.get(name)) is not NotImplemented:
+        return value
+    return record._data.get(name)
+
+
 def _field(name: str) -> property:
     def get(record: Record[Any]) -> Any:
+        # The body of `_get_field`, to save a call.
+        json = record._json
+        if json is not None and (value := json.get(name)) is not NotImplemented:
+            return value
         return record._data.get(name)
 
     def put(record: Record[Any], value: Any) -> None:
