@@ -108,14 +108,10 @@ class Expect(Generic[_T_co]):
 
 @final
 class JsonObject:
-    """An object in a page, which was checked, and is decoded when it is asked for."""
+    """An object in a page, which was checked, and is decoded when it is read."""
 
     def get(self, name: str, /) -> Any:
-        """Return a field that is short text, a number, a boolean or null; None if it is missing.
-
-        Return NotImplemented for long text, for lists and objects, which callers may change, and
-        once the whole object was decoded.
-        """
+        """Return a field, or None; NotImplemented once the whole object was decoded."""
 
     def decode(self) -> dict[str, Any]:
         """Return the object as a dict, each time the same one."""

@@ -16,13 +16,47 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::json::decode;
 
-/// Where the name and the value of a field are in some JSON, in bytes. The name is without quotes.
+/// The longest text that is decoded each time it is read, in bytes.
+const MAX_TEXT: usize = 1024;
+
+/// A field of an object in some JSON.
 struct Field {
+    /// Where its name is, without quotes, in bytes.
     name: Range<u32>,
+    /// Where its value is, in bytes.
     value: Range<u32>,
+    /// Long text, a list or an object, once it was read.
+    kept: OnceLock<Py<PyAny>>,
 }
 
 impl Field {
+    fn new(name: Range<u32>, value: Range<u32>) -> Self {
+        let kept = OnceLock::new();
+        Self { name, value, kept }
+    }
+
+    /// Return whether its value is kept: callers may change it, or it would take long each time.
+    fn is_kept(&self, json: &[u8]) -> bool {
+        let value = self.value(json);
+        value.len() > MAX_TEXT || matches!(value, [b'{' | b'[', ..])
+    }
+
+    /// Return its value.
+    fn read<'py>(&self, py: Python<'py>, json: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(kept) = self.kept.get() {
+            return Ok(kept.bind(py).clone());
+        }
+        // It was checked.
+        let problem = |problem| PyValueError::new_err(format!("a field {problem}"));
+        let value = decode(py, self.value(json)).map_err(problem)?;
+        if !self.is_kept(json) {
+            return Ok(value);
+        }
+        // Another thread may have been faster.
+        let kept = self.kept.get_or_init(|| value.unbind());
+        Ok(kept.bind(py).clone())
+    }
+
     fn name<'a>(&self, json: &'a [u8]) -> &'a [u8] {
         slice(json, &self.name)
     }
@@ -56,7 +90,7 @@ impl Page {
     /// Check a page, and find its records. None if it is malformed, or if a name in it is written
     /// with escapes: such a page is decoded as a whole.
     pub(crate) fn find(body: Bytes) -> Option<Self> {
-        std::str::from_utf8(&body).ok()?;
+        simdutf8::basic::from_utf8(&body).ok()?;
         let mut json = Json::new(&body);
         let (mut records, mut others) = (None, Vec::new());
         let mut name = json.first_name()?;
@@ -68,7 +102,7 @@ impl Page {
                 }
             } else {
                 let value = json.skip()?;
-                others.push(Field { name: at, value });
+                others.push(Field::new(at, value));
             }
             name = json.next_name()?;
         }
@@ -151,10 +185,7 @@ impl<'a> Json<'a> {
         let mut fields = Vec::with_capacity(USUAL_FIELDS);
         let mut name = self.first_name()?;
         while let Some(at) = name {
-            fields.push(Field {
-                name: within(at),
-                value: within(self.skip()?),
-            });
+            fields.push(Field::new(within(at), within(self.skip()?)));
             name = self.next_name()?;
         }
         Some(PyJsonObject {
@@ -168,10 +199,6 @@ impl<'a> Json<'a> {
         u32::try_from(self.jiter.current_index()).ok()
     }
 }
-
-/// The longest text that is decoded each time it is read, in bytes. Longer texts are decoded once,
-/// with the whole object.
-const MAX_READ: usize = 1024;
 
 /// The fields that room is made for: a prediction has 15.
 const USUAL_FIELDS: usize = 16;
@@ -189,7 +216,7 @@ fn find(text: &[u8], name: Option<&[u8]>) -> Option<Option<Range<u32>>> {
     Some(Some(start?..end?))
 }
 
-/// An object in a page, which was checked, and is decoded when it is asked for.
+/// An object in a page, which was checked, and is decoded when it is read.
 #[pyclass(name = "JsonObject", frozen, module = "replicate_rs._core")]
 pub(crate) struct PyJsonObject {
     json: Box<[u8]>,
@@ -206,35 +233,50 @@ impl PyJsonObject {
             object: OnceLock::from(object),
         }
     }
+
+    /// Return a field. Of two with one name, the last one counts.
+    fn field(&self, name: &[u8]) -> Option<&Field> {
+        let mut fields = self.fields.iter().rev();
+        fields.find(|field| field.name(&self.json) == name)
+    }
+
+    fn decode_all<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let Ok(Ok(object)) = decode(py, &self.json).map(Bound::cast_into::<PyDict>) else {
+            // Each field has the nesting that was checked, and the object has one level more.
+            return to_dict(py, &self.json, &self.fields);
+        };
+        if object.len() != self.fields.len() {
+            // Two fields have one name.
+            return to_dict(py, &self.json, &self.fields);
+        }
+        for (field, (name, value)) in self.fields.iter().zip(object.iter()) {
+            if field.is_kept(&self.json) {
+                let kept = field.kept.get_or_init(|| value.clone().unbind());
+                if !value.is(kept) {
+                    object.set_item(name, kept)?;
+                }
+            }
+        }
+        Ok(object)
+    }
 }
 
 #[pymethods]
 impl PyJsonObject {
-    /// Return a field that is short text, a number, a boolean or null, and None for one that is
-    /// missing.
-    ///
-    /// Return NotImplemented for long text, for lists and objects, which callers may change, and
-    /// once the whole object was decoded.
+    /// Return a field, or None. Return NotImplemented once the whole object was decoded, whose fields
+    /// may have changed.
     fn get<'py>(
         &self,
         py: Python<'py>,
         name: &Bound<'py, PyString>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let name = name.to_str()?.as_bytes();
-        // Of two fields with one name, the last one counts.
-        let field = (self.fields.iter().rev()).find(|field| field.name(&self.json) == name);
-        match field.map(|field| field.value(&self.json)) {
-            _ if self.object.get().is_some() => Ok(py.NotImplemented().into_bound(py)),
-            None => Ok(py.None().into_bound(py)),
-            Some(value)
-                if value.len() <= MAX_READ
-                    && !value.starts_with(b"{")
-                    && !value.starts_with(b"[") =>
-            {
-                decoded(py, value)
-            }
-            Some(_) => Ok(py.NotImplemented().into_bound(py)),
+        if self.object.get().is_some() {
+            return Ok(py.NotImplemented().into_bound(py));
         }
+        let Some(field) = self.field(name.to_str()?.as_bytes()) else {
+            return Ok(py.None().into_bound(py));
+        };
+        field.read(py, &self.json)
     }
 
     /// Return the object as a dict, each time the same one.
@@ -242,17 +284,16 @@ impl PyJsonObject {
         if let Some(object) = self.object.get() {
             return Ok(object.bind(py).clone());
         }
-        let object = match decode(py, &self.json) {
-            Ok(object) => object.cast_into()?,
-            // Each field has the nesting that was checked, and the object has one level more.
-            Err(_) => to_dict(py, &self.json, &self.fields)?,
-        };
+        let object = self.decode_all(py)?;
         // Another thread may have been faster.
         let object = self.object.get_or_init(|| object.unbind());
         Ok(object.bind(py).clone())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for value in self.fields.iter().filter_map(|field| field.kept.get()) {
+            visit.call(value)?;
+        }
         self.object
             .get()
             .map_or(Ok(()), |object| visit.call(object))
@@ -263,12 +304,7 @@ fn to_dict<'py>(py: Python<'py>, json: &[u8], fields: &[Field]) -> PyResult<Boun
     let dict = PyDict::new(py);
     for field in fields {
         let name = String::from_utf8_lossy(field.name(json));
-        dict.set_item(name, decoded(py, field.value(json))?)?;
+        dict.set_item(name, field.read(py, json)?)?;
     }
     Ok(dict)
-}
-
-/// Decode JSON that was checked.
-fn decoded<'py>(py: Python<'py>, json: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    decode(py, json).map_err(|problem| PyValueError::new_err(format!("a field {problem}")))
 }

@@ -101,6 +101,12 @@ def of_an_object_of_a_page(node):
     node.own.decode()["node"] = node
 
 
+def of_a_field_of_a_page(node):
+    page = Expect.PAGE.of(_core.Response(body=b'{"results": [{"a": []}]}'))
+    [node.own] = page["results"]
+    node.own.get("a").append(node)
+
+
 def of_a_verifier(node):
     class Seen:
         def __call__(self, _):
@@ -145,7 +151,7 @@ CIRCLES = {
     "AbortController": [of_a_controller],
     "AbortSignal": [of_a_signal],
     "Core": [of_a_core, of_a_client],
-    "JsonObject": [of_an_object_of_a_page],
+    "JsonObject": [of_an_object_of_a_page, of_a_field_of_a_page],
     "Pending": [
         of_a_pending,
         of_a_pending_that_was_asked_for_its_error,

@@ -44,7 +44,7 @@ class Record(ModelMethods, Resource[M]):
     __slots__ = ("_data", "_json")
 
     _data: JSONObject
-    # A record of a page is decoded when its `_data` is first read; None from then on.
+    # Of a record of a page, until its `_data` is first read; None from then on.
     _json: JsonObject | None
     fields: ClassVar[tuple[str, ...]] = ()
     """The names of the documented fields."""
@@ -258,7 +258,7 @@ def _is_record(value: object) -> TypeGuard[Record[Any]]:
 
 
 def _get_field(record: Record[Any], name: str) -> Any:
-    """Return a field, or None. Short ones of a page's record are decoded by themselves."""
+    """Return a field, or None."""
     json = record._json
     if json is not None and (value := json.get(name)) is not NotImplemented:
         return value
