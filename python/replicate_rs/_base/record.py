@@ -1,7 +1,7 @@
 """Records: typed views of the JSON objects in the API's responses.
 
-A record keeps the decoded object as it is. Fields that this library does not know are attributes
-too, and documented fields that the API left out are None.
+A record keeps the decoded object as it is; that of a page is decoded when it is read. Fields that
+this library does not know are attributes too, and documented fields that the API left out are None.
 """
 
 from __future__ import annotations
