@@ -134,21 +134,28 @@ async def run_to_end(
         )
     except (APITimeoutError, RateLimitError) as error:
         raise_timeout(error, timeout, error.prediction, cancel_on_exit=cancel_on_exit)
-    # The API may answer with the output while the status is still `processing`. The output is
-    # complete then, unless the API answered because the wait was over.
-    is_complete = prediction.output is not None and monotonic() - started_at < (
-        MAX_WAIT if first_wait is True else first_wait or 0
-    )
-    if progress is not None or not (is_complete or prediction.is_done):
-        poller = Poller(
-            client,
-            interval=interval,
-            progress=progress,
-            cancel_on_exit=cancel_on_exit,
-            signal=options.get("signal"),
-            timeout=timeout,
-            started_at=started_at,
+    poller: Poller | None = None
+    try:
+        # The API may answer with the output while the status is still `processing`. The output is
+        # complete then, unless the API answered because the wait was over.
+        is_complete = prediction.output is not None and monotonic() - started_at < (
+            MAX_WAIT if first_wait is True else first_wait or 0
         )
+        if progress is not None or not (is_complete or prediction.is_done):
+            poller = Poller(
+                client,
+                interval=interval,
+                progress=progress,
+                cancel_on_exit=cancel_on_exit,
+                signal=options.get("signal"),
+                timeout=timeout,
+                started_at=started_at,
+            )
+    except BaseException as error:
+        # A signal handler may raise anywhere.
+        Poller(client, cancel_on_exit=cancel_on_exit).on_exit(error, prediction)
+        raise
+    if poller is not None:
         prediction = await poller.run_until_done(prediction)
     if prediction.status != "succeeded":
         raise_if_failed(prediction)

@@ -97,8 +97,8 @@ class Poller:
 
     async def run_until_done(self, job: J) -> J:
         """Poll until the job has ended."""
-        self.register(job)
         try:
+            self.register(job)
             await self.notify(job)
             while not job.is_done:
                 job = await self.poll(job)
