@@ -24,6 +24,7 @@ __all__ = [
     "EventDecoder",
     "Expect",
     "HubPort",
+    "JsonObject",
     "Part",
     "Pending",
     "Response",
@@ -110,7 +111,7 @@ class Expect(Generic[_T_co]):
 class JsonObject:
     """An object in a page, which was checked, and is decoded when it is read."""
 
-    def get(self, name: str, /) -> Any:
+    def get(self, name: str) -> Any:
         """Return a field, or None; NotImplemented once the whole object was decoded."""
 
     def decode(self) -> dict[str, Any]:
