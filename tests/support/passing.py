@@ -30,6 +30,7 @@ DIFFERENCES = {
     "waiting_for_the_next_page": "the function receives a page when it is needed, and not ahead",
     "the_next_page_is_fetched_ahead": "the same",
     "a_walk_ends_what_was_fetched_ahead": "the same",
+    "a_signal_stops_the_pages": "the same",
     "three_hundred_that_wait": "the list is not fetched past the function",
     "threads_share_the_pace": "the same",
     "without_a_list_they_share": "the same",
