@@ -152,13 +152,13 @@ impl<'a> Json<'a> {
     /// Enter an object, and return where the name of its first field is, if it has any.
     fn first_name(&mut self) -> Option<Option<Range<u32>>> {
         let name = self.jiter.next_object_bytes().ok()?;
-        find(self.text, name)
+        place_of(name, self.text)
     }
 
     /// Return where the name of the object's next field is, or leave the object.
     fn next_name(&mut self) -> Option<Option<Range<u32>>> {
         let name = self.jiter.next_key_bytes().ok()?;
-        find(self.text, name)
+        place_of(name, self.text)
     }
 
     /// Check a value, and return where it is.
@@ -203,8 +203,8 @@ impl<'a> Json<'a> {
 /// The fields that room is made for: a prediction has 15.
 const USUAL_FIELDS: usize = 16;
 
-/// Return where a name is in a text that it is a part of; None if it has an escape.
-fn find(text: &[u8], name: Option<&[u8]>) -> Option<Option<Range<u32>>> {
+/// Return where a name is in the text that it is a slice of; None if it has an escape.
+fn place_of(name: Option<&[u8]>, text: &[u8]) -> Option<Option<Range<u32>>> {
     let Some(name) = name else {
         return Some(None);
     };
