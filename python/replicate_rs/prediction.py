@@ -226,14 +226,16 @@ class Predictions(Namespace[M]):
             keeps=not cancel_on_exit,
         )
         try:
-            data = await self._transport.finish(pending)
+            return Prediction._of(await self._transport.finish(pending), self._session)
         except ReplicateError as error:
             add_created(error, Prediction, self._session)
             if version is not None and error.status in (404, 422):
                 # The version is in the body, so the error does not find it in the path.
                 error._subject = f"version {version}"
             raise
-        return Prediction._of(data, self._session)
+        except BaseException:
+            pending.cancel_created()
+            raise
 
     async_create: Final = async_operation(create)
 

@@ -151,12 +151,13 @@ async def run_to_end(
                 timeout=timeout,
                 started_at=started_at,
             )
+            prediction = await poller.run_until_done(prediction)
     except BaseException as error:
-        # A signal handler may raise anywhere.
-        Poller(client, cancel_on_exit=cancel_on_exit).on_exit(error, prediction)
+        # A signal handler may raise between any two calls, also before the poller is at work.
+        if poller is None:
+            poller = Poller(client, cancel_on_exit=cancel_on_exit)
+        poller.on_exit(error, prediction)
         raise
-    if poller is not None:
-        prediction = await poller.run_until_done(prediction)
     if prediction.status != "succeeded":
         raise_if_failed(prediction)
     return prediction
@@ -224,8 +225,11 @@ async def create_prediction(
         answer = replacement(**target, input=input or {}, **drop_none(**options))
     if hasattr(answer, "__await__"):
         answer = await answer
-    if isinstance(answer, Prediction):
-        return answer  # pyright: ignore[reportUnknownVariableType] - of whatever mode
+    # Without a call: a signal handler that runs during one may raise, and the caller could not
+    # cancel the prediction.
+    if answer.__class__ is Prediction or isinstance(answer, Prediction):
+        prediction: Prediction[Any] = answer
+        return prediction
     # What a test returned instead: a dict, or an object with some attributes of a prediction.
     fields = (
         answer
@@ -234,8 +238,7 @@ async def create_prediction(
     )
     if not isinstance(fields.get("status"), str):
         fields = {**fields, "status": "succeeded"}
-    prediction: Prediction[Any] = Prediction._of(fields, client._session)
-    return prediction
+    return Prediction._of(fields, client._session)
 
 
 def run(

@@ -174,8 +174,10 @@ async def relay_model(
 
     """
     events = _run(client, ref, input, "frames", options, cancel_on_exit=cancel_on_exit)
+    # Made first: it cancels the prediction if nobody receives it.
+    relay = Relay(events)
     await events.open()
-    return Relay(events)
+    return relay
 
 
 def _run(
@@ -262,10 +264,11 @@ class Relay:
             raise RuntimeError("a relay can be iterated over once")
         self._is_read = True
         events = self._events
-        # A relay may be created in one mode and read in the other.
-        events.in_mode(mode)
-        batches = events.batches()
+        batches: AsyncGenerator[list[bytes], None] | None = None
         try:
+            # A relay may be created in one mode and read in the other.
+            events.in_mode(mode)
+            batches = events.batches()
             async for batch in batches:
                 yield batch
             if events.position.end is not None and events.position.end[0] == "error":
@@ -281,8 +284,13 @@ class Relay:
                 )
             if not isinstance(error, ModelError):
                 raise
+        except BaseException as error:
+            # The events do this themselves once they are read.
+            events.on_exit(error)
+            raise
         finally:
-            await batches.aclose()
+            if batches is not None:
+                await batches.aclose()
 
     def _abandon(self) -> None:
         """Cancel a prediction whose events nobody has begun to read."""

@@ -119,11 +119,13 @@ class Trainings(Namespace[M]):
             creates="trainings",
         )
         try:
-            data = await self._transport.finish(pending)
+            return Training._of(await self._transport.finish(pending), self._session)
         except ReplicateError as error:
             add_created(error, Training, self._session)
             raise
-        return Training._of(data, self._session)
+        except BaseException:
+            pending.cancel_created()
+            raise
 
     async_create: Final = async_operation(create)
 

@@ -465,9 +465,9 @@ impl Create {
         self.record.get()
     }
 
-    /// Note that the caller has received the record.
-    pub(crate) fn set_delivered(&self) {
-        self.is_delivered.store(true, Ordering::Relaxed);
+    /// Note whether the caller has received the record.
+    pub(crate) fn set_delivered(&self, is_delivered: bool) {
+        self.is_delivered.store(is_delivered, Ordering::Relaxed);
     }
 
     /// Return whether a record was created that the caller has not received.

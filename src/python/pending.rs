@@ -205,7 +205,7 @@ impl PyPending {
     /// Note that the caller has received the result.
     fn set_delivered(&self) {
         if let Some(create) = &self.create {
-            create.set_delivered();
+            create.set_delivered(true);
         }
     }
 
@@ -447,6 +447,17 @@ impl PyPending {
             }));
         }
         Ok(())
+    }
+
+    /// Cancel what a create request has created, because its caller did not receive it: a signal
+    /// handler, which raised an exception, ran after the request had returned it.
+    fn cancel_created(&self) {
+        if let Some(create) = &self.create
+            && !self.running.get().is_some_and(Running::is_inherited)
+        {
+            create.set_delivered(false);
+            create::cancel_orphan(&self.connections, create.clone());
+        }
     }
 
     /// Abort work that was begun.

@@ -7,7 +7,6 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 import threading
 import time
 
@@ -185,30 +184,6 @@ def test_ctrl_c_leaves_nothing(both, scene):
         take(both, scene)
     thread.join()
     scene.assert_nothing_left()
-
-
-@pytest.mark.parametrize(
-    "place", ["Job.is_done", "Poller.__init__", "Poller.start_clock", "Poller.register"]
-)
-def test_ctrl_c_between_the_create_and_the_first_poll_leaves_nothing(place):
-    """A signal handler may raise at any line of Python."""
-
-    def interrupt(frame, event, _):
-        if frame.f_code.co_qualname == place and event == "line":
-            sys.settrace(None)
-            raise KeyboardInterrupt
-        return interrupt
-
-    with Wire(lambda _: reply(prediction("starting"), 201)) as wire:
-        client = replicate.Replicate("r8_x", base_url=wire.base_url)
-        before = sys.gettrace()
-        sys.settrace(interrupt)
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                client.run("acme/x", {}, wait=False)
-        finally:
-            sys.settrace(before)
-        assert [*wire.routes] == ["POST /v1/models/acme/x/predictions", CANCELLED]
 
 
 # Iterators

@@ -90,6 +90,11 @@ class FetchedResponse(Deferred[T]):
         self.is_in_core: bool = False
         """Whether the core is sending the request, and counts it."""
 
+    def cancel_created(self) -> None:
+        """Cancel what a create request has created, because its caller did not receive it."""
+        if self._undo is not None:
+            self._undo()
+
     async def _run(self, transport: type[Transport]) -> T:
         try:
             response = self._fetch(self._request, self._get_send(transport))
@@ -106,8 +111,7 @@ class FetchedResponse(Deferred[T]):
                 )
             return self._convert(response)
         except BaseException:
-            if self._undo is not None:
-                self._undo()
+            self.cancel_created()
             raise
 
     def _get_send(self, transport: type[Transport]) -> Callable[[Request], Any]:

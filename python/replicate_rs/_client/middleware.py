@@ -70,8 +70,9 @@ class Middleware:
             request.headers.setdefault("Content-Type", content_type)
         upload: Any = None if content is not None else body
         request._upload = upload
-        # A list that both closures share. A reference between them would be a cycle, which would
-        # keep the client's connections open.
+        # Lists that the closures share. A reference between them would be a cycle, which would keep
+        # the client's connections open.
+        sent: list[Pending[Response]] = []
         responses: list[Response] = []
 
         def send(request: Request) -> Waitable[Response]:
@@ -90,7 +91,10 @@ class Middleware:
             response: Pending[Response] = self._core.send(
                 request.method, request.url, Expect.RESPONSE, **options
             )
-            return response if creates is None else convert_result(response, note)
+            if creates is None:
+                return response
+            sent[:] = [response]
+            return convert_result(response, note)
 
         def note(response: Response) -> Response:
             responses[:] = [response]
@@ -102,16 +106,24 @@ class Middleware:
 
         def undo() -> None:
             if creates is not None and not keeps:
-                self._cancel_created(creates, responses)
+                self._cancel_created(creates, sent, responses)
 
         return FetchedResponse(self._fetch, request, send, convert, undo)
 
-    def _cancel_created(self, collection: str, responses: list[Response]) -> None:
-        # While the core waits for the response, it cancels what the request creates itself.
-        if not responses or responses[0].status >= 400:
+    def _cancel_created(
+        self, collection: str, sent: list[Pending[Response]], responses: list[Response]
+    ) -> None:
+        if not responses:
+            # The core has the response, or waits for it.
+            if sent:
+                sent.pop().cancel_created()
+            return
+        sent.clear()
+        response = responses.pop()
+        if response.status >= 400:
             return
         try:
-            created: object = responses[0].json()
+            created: object = response.json()
         except ValueError:
             return
         if (

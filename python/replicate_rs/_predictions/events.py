@@ -197,7 +197,9 @@ class EventStream(Generic[J]):
         if self._source is not None:
             self._source.close()
         unregister(self.poller)
-        self.poller.cancel(self.prediction, Suspending)
+        prediction: J | None = getattr(self, "prediction", None)
+        if prediction is not None and not prediction.is_done:
+            self.poller.cancel(prediction, Suspending)
 
     def _finish(self, pending: Pending[T]) -> Awaitable[T]:
         return self.poller.client._transport.finish(pending)

@@ -125,7 +125,9 @@ class Poller:
             if not isinstance(error, (AbortError, PredictionTimeout, ClientClosedError)):
                 # The API or the model failed. The caller may still want the prediction.
                 return
-        if not job.is_done:
+        if job.is_done:
+            self._cancels.clear()
+        else:
             self.cancel(job, self.client._transport)
 
     def cancel(self, job: Job[Any], transport: type[Transport]) -> None:

@@ -38,6 +38,7 @@ from .._base.typing import (
 from .._core import is_plain
 from .._files.output import wrap_files
 from .._files.urls import is_file_url
+from .._predictions.polling import Poller
 from ..exceptions import (
     NotFoundError,
     PermissionDeniedError,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class _FunctionClient(Resource["Sync | Async"]):
@@ -129,7 +131,9 @@ class BaseFunction(Generic[P, R]):
 
     async def _call(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Any:
         if self.streaming:
-            return self._iterator(await self._create(args, inputs), cancel_on_exit=True)
+            return await self._create(
+                args, inputs, lambda prediction: self._iterator(prediction, cancel_on_exit=True)
+            )
         client = self._client_in(self._mode)
         prediction = await self._start(
             client, args, inputs, lambda ref, values: run_to_end(client, ref, values, options={})
@@ -137,12 +141,22 @@ class BaseFunction(Generic[P, R]):
         return await self._to_result(client, prediction.output, prediction)
 
     async def _create(
-        self, args: tuple[object, ...], inputs: Mapping[str, object]
-    ) -> Prediction[Any]:
+        self,
+        args: tuple[object, ...],
+        inputs: Mapping[str, object],
+        wrap: Callable[[Prediction[Any]], T],
+    ) -> T:
+        """Create a prediction, and return what `wrap` makes of it."""
         client = self._client_in(self._mode)
-        return await self._start(
+        prediction = await self._start(
             client, args, inputs, lambda ref, values: create_prediction(client, ref, values, {})
         )
+        try:
+            return wrap(prediction)
+        except BaseException:
+            # A signal handler has raised. The caller cannot cancel what it does not receive.
+            Poller(client, cancel_on_exit=True).cancel(prediction, client._transport)
+            raise
 
     async def _start(
         self,
@@ -285,7 +299,7 @@ class Function(BaseFunction[P, R]):
             TypeError: An input was passed without its name.
 
         """
-        run: Run[R] = Run(self, run_blocking(self._create(args, inputs)))
+        run: Run[R] = run_blocking(self._create(args, inputs, lambda made: Run(self, made)))
         return run
 
     def openapi_schema(self) -> dict[str, Any]:
@@ -329,7 +343,7 @@ class AsyncFunction(BaseFunction[P, R]):
             TypeError: An input was passed without its name.
 
         """
-        run: AsyncRun[R] = AsyncRun(self, await self._create(args, inputs))
+        run: AsyncRun[R] = await self._create(args, inputs, lambda made: AsyncRun(self, made))
         return run
 
     async def openapi_schema(self) -> dict[str, Any]:

@@ -74,11 +74,12 @@ class BaseOutputIterator(Generic[T]):
             yield batch
         if self._complete:
             return
-        client = self._poller.client = self._function._client_in(mode)
         received = 0
-        replay = self._replay(client)
-        self._poller.register(self.prediction)
+        replay: AsyncGenerator[list[Any], None] | None = None
         try:
+            client = self._poller.client = self._function._client_in(mode)
+            replay = self._replay(client)
+            self._poller.register(self.prediction)
             async for batch in replay:
                 # Of two iterations at a time, one adds the parts and the other finds them there.
                 self._parts[received : received + len(batch)] = batch
@@ -91,11 +92,12 @@ class BaseOutputIterator(Generic[T]):
             # After a loop that was left, or a connection that failed, another iteration may follow.
             # After an interrupt or an unreadable stream none will.
             if not isinstance(error, (GeneratorExit, APIConnectionError, ModelError)):
-                self._poller.cancel(self.prediction, client._transport)
+                self._poller.cancel(self.prediction, mode.transport)
             raise
         finally:
             unregister(self._poller)
-            await replay.aclose()
+            if replay is not None:
+                await replay.aclose()
 
     async def _replay(self, client: Resource[Any]) -> AsyncGenerator[list[Any], None]:
         """Yield the parts from the first on."""

@@ -72,7 +72,7 @@ class Adapter:
         except RequestError as error:
             self.adapt(error, args[0])
             raise
-        return _result(function, result)
+        return _as_iterator(result) if function is run_model else result
 
     async def acall(
         self,
@@ -89,7 +89,7 @@ class Adapter:
         except RequestError as error:
             self.adapt(error, args[0])
             raise
-        return _result(function, result)
+        return _as_iterator(result) if function is run_model else result
 
     def prepare(self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]) -> Any:
         """Remove keywords that 1.0.7 ignores, with a warning, and return the resource to call.
@@ -166,10 +166,10 @@ class Adapter:
         return client._in(resource._mode)
 
 
-def _result(function: Callable[..., Any], result: Any) -> Any:
+def _as_iterator(output: Any) -> Any:
     """Convert an output that is a list to one that is an iterator too."""
     make: Any = Output
-    return make(result) if function is run_model and type(result) is list else result
+    return make(output) if type(output) is list else output
 
 
 def _function(module: str, kind: str, method: str) -> Callable[..., Any] | None:
