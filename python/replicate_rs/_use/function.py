@@ -131,7 +131,7 @@ class BaseFunction(Generic[P, R]):
 
     async def _call(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Any:
         if self.streaming:
-            return await self._create(
+            return await self._create_wrapped(
                 args, inputs, lambda prediction: self._iterator(prediction, cancel_on_exit=True)
             )
         client = self._client_in(self._mode)
@@ -141,20 +141,26 @@ class BaseFunction(Generic[P, R]):
         return await self._to_result(client, prediction.output, prediction)
 
     async def _create(
+        self, args: tuple[object, ...], inputs: Mapping[str, object]
+    ) -> Prediction[Any]:
+        client = self._client_in(self._mode)
+        return await self._start(
+            client, args, inputs, lambda ref, values: create_prediction(client, ref, values, {})
+        )
+
+    async def _create_wrapped(
         self,
         args: tuple[object, ...],
         inputs: Mapping[str, object],
         wrap: Callable[[Prediction[Any]], T],
     ) -> T:
         """Create a prediction, and return what `wrap` makes of it."""
-        client = self._client_in(self._mode)
-        prediction = await self._start(
-            client, args, inputs, lambda ref, values: create_prediction(client, ref, values, {})
-        )
+        prediction = await self._create(args, inputs)
         try:
             return wrap(prediction)
         except BaseException:
             # A signal handler has raised. The caller cannot cancel what it does not receive.
+            client = self._client_in(self._mode)
             Poller(client, cancel_on_exit=True).cancel(prediction, client._transport)
             raise
 
@@ -299,7 +305,7 @@ class Function(BaseFunction[P, R]):
             TypeError: An input was passed without its name.
 
         """
-        run: Run[R] = run_blocking(self._create(args, inputs, lambda made: Run(self, made)))
+        run: Run[R] = run_blocking(self._create_wrapped(args, inputs, lambda made: Run(self, made)))
         return run
 
     def openapi_schema(self) -> dict[str, Any]:
@@ -343,7 +349,9 @@ class AsyncFunction(BaseFunction[P, R]):
             TypeError: An input was passed without its name.
 
         """
-        run: AsyncRun[R] = await self._create(args, inputs, lambda made: AsyncRun(self, made))
+        run: AsyncRun[R] = await self._create_wrapped(
+            args, inputs, lambda made: AsyncRun(self, made)
+        )
         return run
 
     async def openapi_schema(self) -> dict[str, Any]:
