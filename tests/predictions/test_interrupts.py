@@ -40,6 +40,8 @@ class Interruption:
 
     def __enter__(self):
         self._before = sys.gettrace()
+        # CPython 3.12 traces instructions only if a frame has asked for it before.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self._trace)
         return self
 
@@ -118,10 +120,10 @@ def test_an_interrupt_after_the_answer_cancels_what_was_created(name, fetch):
                     break
                 except KeyboardInterrupt:
                     routes = wire.routes
-            if len(routes) > 1 and routes[1] != cancel:
+            if any(route.startswith("GET") for route in routes):
                 # The call has gone on to its next request.
                 break
-            wire.until(lambda: len(wire.seen) > 1)
-            assert wire.routes[1:] == [cancel], interruption.place
+            wire.until(lambda: cancel in wire.routes)
+            assert wire.routes.count(cancel) == 1, interruption.place
             number += 1
         assert number
