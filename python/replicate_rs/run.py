@@ -228,8 +228,7 @@ async def create_prediction(
     # Without a call: a signal handler that runs during one may raise, and the caller could not
     # cancel the prediction.
     if answer.__class__ is Prediction or isinstance(answer, Prediction):
-        prediction: Prediction[Any] = answer
-        return prediction
+        return answer  # pyright: ignore[reportUnknownVariableType] - of whatever mode
     # What a test returned instead: a dict, or an object with some attributes of a prediction.
     fields = (
         answer

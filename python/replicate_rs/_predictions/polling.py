@@ -224,6 +224,12 @@ class Poller:
         return seconds
 
 
+def cancel_unreceived(client: Resource[Any], job: Job[Any]) -> None:
+    """Cancel a job whose caller will not receive it, because a signal handler has raised."""
+    if not job.is_done:
+        Poller(client, cancel_on_exit=True).cancel(job, client._transport)
+
+
 async def wait_until_done(
     self: Job[Any], *, signal: AbortSignal | None = None, timeout: Limit | None = None
 ) -> None:

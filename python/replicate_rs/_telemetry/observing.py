@@ -13,6 +13,8 @@ from .._base.streaming import async_streaming, streaming
 from .._core import ServerSentEvent
 from .._files.output import FileOutput
 from .._predictions.events import EventStream, parse_reason
+from .._predictions.job import Job
+from .._predictions.polling import cancel_unreceived
 from ..exceptions import ReplicateError
 from ..prediction import Prediction
 from ..stream import Relay
@@ -56,7 +58,11 @@ class Observer:
 
         async def perform(*args: Any, **kwargs: Any) -> Any:
             operation = self._begin(name, function, args, kwargs)
-            result = await perform_within(operation, function(*args, **kwargs))
+            work = function(*args, **kwargs)
+            if function.__name__ == "create":
+                cancels = kwargs.get("cancel_on_exit", True)
+                return await perform_create(args[0], operation, work, cancels=cancels)
+            result = await perform_within(operation, work)
             if isinstance(result, Relay):
                 # It ends with its stream; if that is never read, with the relay.
                 operation.note_stream(result.prediction, is_complete=False)
@@ -143,6 +149,32 @@ async def perform_within(operation: Operation, work: Awaitable[Any]) -> Any:
         operation.end()
         raise
     operation.leave(previous)
+    return result
+
+
+async def perform_create(
+    client: Resource[Any], operation: Operation, work: Awaitable[Any], *, cancels: bool = True
+) -> Any:
+    """Await a create, and end its operation.
+
+    If a signal handler raises meanwhile, the caller does not receive what was created. Then it is
+    cancelled, if `cancels` is true.
+    """
+    created: list[Any] = []
+
+    async def create() -> Any:
+        created.append(await work)
+        return created[0]
+
+    try:
+        result = await perform_within(operation, create())
+        operation.note_result(result)
+        operation.end()
+    except BaseException:
+        is_job = bool(created) and isinstance(created[0], Job)
+        if cancels and is_job:
+            cancel_unreceived(client, created[0])
+        raise
     return result
 
 

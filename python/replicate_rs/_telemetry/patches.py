@@ -18,7 +18,7 @@ from .._use import function, output_iterator
 from .._use import run as use_run
 from ..exceptions import ModelError
 from .attributes import attributes_of_arguments
-from .observing import Observer, address_of, observe_batches, perform_within
+from .observing import Observer, address_of, observe_batches, perform_create, perform_within
 from .recorder import Operation
 
 if TYPE_CHECKING:
@@ -143,12 +143,11 @@ class Patches:
     def _of_function(self, name: str, work: Any) -> Any:
         async def perform(self_: Any, *args: Any) -> Any:
             function = getattr(self_, "_function", self_)
-            operation = self._operation_of(
-                name,
-                function.ref,
-                function._client_in(function._mode),
-                input=args[1] if args else None,
-            )
+            client = function._client_in(function._mode)
+            input = args[1] if args else None
+            operation = self._operation_of(name, function.ref, client, input=input)
+            if name == "use.create":
+                return await perform_create(client, operation, work(self_, *args))
             result = await perform_within(operation, work(self_, *args))
             operation.note_result(getattr(self_, "prediction", result))
             operation.end()

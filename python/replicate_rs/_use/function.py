@@ -38,7 +38,7 @@ from .._base.typing import (
 from .._core import is_plain
 from .._files.output import wrap_files
 from .._files.urls import is_file_url
-from .._predictions.polling import Poller
+from .._predictions.polling import cancel_unreceived
 from ..exceptions import (
     NotFoundError,
     PermissionDeniedError,
@@ -159,9 +159,7 @@ class BaseFunction(Generic[P, R]):
         try:
             return wrap(prediction)
         except BaseException:
-            # A signal handler has raised. The caller cannot cancel what it does not receive.
-            client = self._client_in(self._mode)
-            Poller(client, cancel_on_exit=True).cancel(prediction, client._transport)
+            cancel_unreceived(self._client_in(self._mode), prediction)
             raise
 
     async def _start(
