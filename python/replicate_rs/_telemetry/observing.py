@@ -171,9 +171,8 @@ async def perform_create(
         operation.note_result(result)
         operation.end()
     except BaseException:
-        is_job = bool(created) and isinstance(created[0], Job)
-        if cancels and is_job:
-            cancel_unreceived(client, created[0])
+        if cancels and created and isinstance(created[0], Job):
+            cancel_unreceived(client, created[0])  # pyright: ignore[reportUnknownArgumentType] - of whatever mode
         raise
     return result
 
