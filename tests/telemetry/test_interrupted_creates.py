@@ -1,8 +1,12 @@
-"""Signal handlers that raise while an answered create is recorded: what it created is cancelled."""
+"""Signal handlers that raise while an answered create is recorded.
+
+What it created is cancelled, and its span is not the current one any more.
+"""
 
 from __future__ import annotations
 
 import pytest
+from opentelemetry import context
 
 import replicate_rs as replicate
 from support.interrupts import interrupt_everywhere
@@ -41,6 +45,8 @@ CALLS = {
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.parametrize("name", CALLS)
 def test_an_interrupt_after_the_answer_cancels_what_was_created(name):
+    outside = context.get_current()
     with Wire(answer) as wire:
         client = replicate.Replicate("r8_x", base_url=wire.base_url, poll_interval=0.01)
         interrupt_everywhere(wire, lambda: CALLS[name](client), CANCEL)
+    assert context.get_current() == outside

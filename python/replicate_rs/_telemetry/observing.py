@@ -140,15 +140,17 @@ class _ObservedStream:
 
 async def perform_within(operation: Operation, work: Awaitable[Any]) -> Any:
     """Await the work of an operation, which ends if that fails."""
-    previous = operation.enter()
+    previous = otel.get_current()
     try:
+        operation.enter()
         result = await work
+        operation.leave(previous)
     except BaseException as error:
+        # A signal handler may have raised within `leave`.
         operation.leave(previous)
         operation.fail(error)
         operation.end()
         raise
-    operation.leave(previous)
     return result
 
 
@@ -188,11 +190,13 @@ async def observe_batches(
     operation = begin()
     texts: list[str] | None = [] if operation.captures_content else None
     is_complete = False
+    previous = otel.get_current()
     guard = _Guard(operation, stream)
     try:
         while True:
-            previous = operation.enter()
+            previous = otel.get_current()
             try:
+                operation.enter()
                 batch = await batches.__anext__()
             except StopAsyncIteration:
                 break
@@ -214,8 +218,11 @@ async def observe_batches(
         operation.fail(error)
         raise
     finally:
-        previous = operation.enter()
+        # A signal handler may have raised within the loop's own.
+        operation.leave(previous)
+        previous = otel.get_current()
         try:
+            operation.enter()
             await batches.aclose()
         finally:
             operation.leave(previous)

@@ -280,16 +280,15 @@ class Operation:
         operation = otel.get_value(_OPERATION)
         return operation if isinstance(operation, Operation) else None
 
-    def enter(self) -> Context:
-        """Make the span the current one, and return what `leave` needs."""
-        previous = otel.get_current()
+    def enter(self) -> None:
+        """Make the span the current one."""
         otel.attach(self.context)
-        return previous
 
     def leave(self, previous: Context) -> None:
-        """Undo `enter`. A generator may be closed in another context, where there is nothing to.
+        """Undo `enter`: make the context current that was so before, unless it is already.
 
-        OpenTelemetry's tokens are not used, because they are valid in one context only.
+        A generator may be closed in another context, where there is nothing to undo. So
+        OpenTelemetry's tokens, which are valid in one context only, are not used.
         """
         if otel.get_current() is self.context or otel.get_value(_OPERATION) is self:
             otel.attach(previous)
