@@ -24,7 +24,7 @@ ROWS := 5000
 # Compiled modules are kept, whatever the surroundings say: each process that tests start would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean docs docs-serve docs-version trace bench-engines simulate-batch
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-engines engines test-pythons test-newest-python check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration notebooks screenshot clean docs docs-serve docs-version trace bench-engines simulate-batch
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
@@ -34,6 +34,7 @@ help:
 	@echo 'make test-engines        run models on Ray Data, Dask and Spark, and kill workers in the middle (ROWS=5000 rows each)'
 	@echo 'make engines             start a PostgreSQL for journals on a free port, until Ctrl-C'
 	@echo 'make test-pythons        run the tests on other versions of Python (PYTHONS="3.12 3.13 3.14 3.15")'
+	@echo 'make test-newest-python  run what depends most on the version of Python on the newest one'
 	@echo 'make check-platforms     compile for Windows, macOS, arm64, musl and free-threaded Python (PLATFORMS=name for one)'
 	@echo 'make test-platforms      try the tests of the Rust core for Windows under wine, for arm64 under qemu'
 	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000); threads that share a client; map that is killed (KILLS=200); a rate that workers share'
@@ -169,6 +170,11 @@ engines: setup
 test-pythons: PYTHONS := 3.12 3.13 3.14 3.15
 test-pythons: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 	$(BIN)/python tools/pythons.py $(PYTHONS) --arguments='$(ARGS)'
+
+# Where versions of Python differ most: forks, and the end of threads and programs.
+test-newest-python: ARGS := $(patsubst %,tests/process/test_%.py,forks fork_threads workers endings)
+test-newest-python: setup
+	$(BIN)/python tools/pythons.py 3.15 --arguments='$(ARGS)'
 
 # Compilers of other platforms are in .platforms. It takes 5 GB, and the first check half an hour on two cores.
 check-platforms: $(VENV)/.tools
