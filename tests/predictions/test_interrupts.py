@@ -3,7 +3,7 @@
 import pytest
 
 import replicate_rs as replicate
-from support.interrupts import interrupt_everywhere
+from support.interrupts import Interruption, interrupt_everywhere
 from support.wire import Wire, done, output, prediction, reply
 
 CREATE = "POST /v1/models/acme/x/predictions"
@@ -61,3 +61,21 @@ def test_an_interrupt_after_the_answer_cancels_what_was_created(name, fetch):
             "r8_x", base_url=wire.base_url, fetch=fetch, poll_interval=0.01
         )
         interrupt_everywhere(wire, lambda: CALLS[name](client), cancel)
+
+
+def test_an_interrupt_of_a_repeated_request_cancels_what_that_created():
+    """A `fetch=` may send a request again."""
+
+    def twice(request, send):
+        send(request)
+        with Interruption(0):
+            return send(request)
+
+    def answer_each(seen):
+        return reply(prediction("starting", id=f"p{len(wire.seen)}"), 201)
+
+    with Wire(answer_each) as wire:
+        client = replicate.Replicate("r8_x", base_url=wire.base_url, fetch=twice)
+        with pytest.raises(KeyboardInterrupt):
+            client.predictions.create(model="acme/x", input={})
+        wire.until(lambda: wire.routes == [CREATE, CREATE, "POST /v1/predictions/p2/cancel"])

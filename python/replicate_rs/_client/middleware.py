@@ -94,6 +94,8 @@ class Middleware:
             if creates is None:
                 return response
             sent[:] = [response]
+            # The caller's function may have sent the request before.
+            responses.clear()
             return convert_result(response, note)
 
         def note(response: Response) -> Response:
