@@ -3,25 +3,12 @@
 import pytest
 
 import replicate_rs as replicate
-from support.interrupts import Interruption, interrupt_everywhere
-from support.wire import Wire, done, output, prediction, reply
+from support.interrupts import Interruption, answer, interrupt_everywhere
+from support.wire import Wire, prediction, reply
 
 CREATE = "POST /v1/models/acme/x/predictions"
 CANCEL = "POST /v1/predictions/p1/cancel"
-TRAIN = "POST /v1/models/acme/x/versions/v1/trainings"
 CANCEL_TRAINING = "POST /v1/trainings/p1/cancel"
-
-
-def answer(seen):
-    route = f"{seen.method} {seen.path}"
-    if route in (CREATE, TRAIN):
-        urls = {"stream": f"http://{seen.headers['host']}/v1/stream/p1"}
-        return reply(prediction("starting", urls=urls), 201)
-    if route in (CANCEL, CANCEL_TRAINING):
-        return reply(prediction("canceled"))
-    if seen.path == "/v1/stream/p1":
-        return reply(output("x") + done(), kind="text/event-stream")
-    return reply(prediction("succeeded", output="x"))
 
 
 def plain(request, send):

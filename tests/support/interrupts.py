@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
-from support.wire import Wire
+from support.wire import Seen, Wire, done, output, prediction, reply
 
 # After these instructions, CPython calls the handlers of signals that have arrived.
 CHECKS = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD", "RESUME"}
@@ -64,11 +64,23 @@ class Interruption:
         return self._trace
 
 
-def interrupt_everywhere(wire: Wire, call: Callable[[], object], cancel: str) -> None:
-    """Make a call that creates, again and again, each time interrupted one place later.
+def answer(seen: Seen) -> bytes:
+    """Answer creates of predictions and trainings, their cancels, streams and polls."""
+    if seen.method == "POST":
+        if seen.path.endswith("/cancel"):
+            return reply(prediction("canceled"))
+        urls = {"stream": f"http://{seen.headers['host']}/v1/stream/p1"}
+        return reply(prediction("starting", urls=urls), 201)
+    if seen.path == "/v1/stream/p1":
+        return reply(output("x") + done(), kind="text/event-stream")
+    return reply(prediction("succeeded", output="x"))
 
-    Each time, the request `cancel` must be sent once. The first place is after the answer to the
-    first request, the last one is before the second request.
+
+def interrupt_everywhere(wire: Wire, call: Callable[[], object], cancel: str) -> None:
+    """Repeat a call that creates something, and interrupt it at one place each time.
+
+    The places are those between the answer to the first request and the second request. After each
+    interrupt, the request `cancel` must be sent once.
     """
     call()  # imports what it needs
     number = 0

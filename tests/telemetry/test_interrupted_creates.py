@@ -9,23 +9,12 @@ import pytest
 from opentelemetry import context
 
 import replicate_rs as replicate
-from support.interrupts import interrupt_everywhere
-from support.wire import Wire, done, output, prediction, reply
+from support.interrupts import answer, interrupt_everywhere
+from support.wire import Wire
 
 pytest_plugins = ["support.telemetry_fixtures"]
 
 CANCEL = "POST /v1/predictions/p1/cancel"
-
-
-def answer(seen):
-    if seen.method == "POST":
-        if "cancel" in seen.path:
-            return reply(prediction("canceled"))
-        urls = {"stream": f"http://{seen.headers['host']}/v1/stream/p1"}
-        return reply(prediction("starting", urls=urls), 201)
-    if seen.path == "/v1/stream/p1":
-        return reply(output("x") + done(), kind="text/event-stream")
-    return reply(prediction("succeeded", output="x"))
 
 
 CALLS = {

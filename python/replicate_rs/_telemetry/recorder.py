@@ -281,7 +281,7 @@ class Operation:
         return operation if isinstance(operation, Operation) else None
 
     def enter(self) -> None:
-        """Make the span the current one."""
+        """Make the operation's span the current span of this thread or task."""
         otel.attach(self.context)
 
     def leave(self, previous: Context) -> None:
