@@ -21,6 +21,7 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -91,7 +92,8 @@ def run(path: Path) -> Any:
             kernel_name="python3",
             record_timing=False,
             coalesce_streams=True,
-            # The kernel listens on this machine only, and warns that it does so without encryption.
+            config=Config({"KernelManager": sockets_in(folder)}),
+            # The kernel warns that its sockets are without encryption; they are this user's.
             extra_arguments=["--log-level=ERROR"],
             resources={"metadata": {"path": folder}},
         ).execute()
@@ -100,6 +102,13 @@ def run(path: Path) -> Any:
         "language_info": {"name": "python"},
     }
     return notebook
+
+
+def sockets_in(folder: str) -> dict[str, str]:
+    """Return settings of a kernel whose sockets are files: a port can be taken by others."""
+    if sys.platform == "win32":
+        return {}
+    return {"transport": "ipc", "connection_file": f"{folder}/.kernel.json"}
 
 
 def comparable(notebook: Any) -> list[str]:

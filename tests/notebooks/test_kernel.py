@@ -1,6 +1,8 @@
 """Cells in Jupyter's kernel that are interrupted: they end soon, and nothing runs on."""
 
+import sys
 import time
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -45,8 +47,20 @@ SOON = 5
 class Kernel:
     """A kernel, and what its cells print."""
 
-    def __init__(self):
-        self._manager, self._client = manager.start_new_kernel(kernel_name="python3")
+    def __init__(self, folder):
+        # Its sockets are files, since another program can take a port before the kernel does.
+        settings = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+        if sys.platform == "win32":
+            settings = {}
+        self._manager = manager.KernelManager(kernel_name="python3", **settings)
+        self._manager.start_kernel(extra_arguments=["--log-level=ERROR"])
+        self._client = self._manager.client()
+        self._client.start_channels()
+        try:
+            self._client.wait_for_ready(timeout=30)
+        except BaseException:
+            self.close()
+            raise
 
     def begin(self, code):
         return self._client.execute(code)
@@ -85,10 +99,14 @@ def begun(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def kernel(begun):
-    kernel = Kernel()
-    assert kernel.run(f"folder = {str(begun)!r}\n{FIRST}") is None
-    yield kernel
-    kernel.close()
+    # The path of a socket has at most 107 bytes, and pytest's folders have long paths.
+    with TemporaryDirectory(prefix="kernel-") as folder:
+        kernel = Kernel(folder)
+        try:
+            assert kernel.run(f"folder = {str(begun)!r}\n{FIRST}") is None
+            yield kernel
+        finally:
+            kernel.close()
 
 
 @pytest.mark.parametrize("code", CELLS)
