@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 import threading
 import time
 
@@ -152,9 +151,11 @@ def test_an_answer_that_is_no_json(both, client, server):
 
 def test_a_server_that_is_down_at_first(both, server):
     """Nothing was sent, so nothing is looked up."""
-    port = server.port
     server.stop()
-    client = both.client(f"http://127.0.0.1:{port}/v1", max_retries=0)
+    # Bound, and not listening: it refuses connections, and nobody else gets its port.
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    client = both.client(f"http://127.0.0.1:{bound.getsockname()[1]}/v1", max_retries=0)
     found = []
     results = client.map("acme/shout", texts(3))
     thread = threading.Thread(target=lambda: found.extend(collect(both, results)))
@@ -164,19 +165,11 @@ def test_a_server_that_is_down_at_first(both, server):
             results._runner is not None and results._runner._sender.outage.failing_since is not None
         )
     )
-    server.start([_listen(port), _listen(0)])
+    bound.listen(128)
+    server.start([bound, socket.create_server(("127.0.0.1", 0))])
     thread.join(20)
     assert outputs(found) == ["T0", "T1", "T2"]
     assert server.count("GET", "/predictions") == 0
-
-
-def _listen(port):
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    listener.bind(("127.0.0.1", port))
-    listener.listen(128)
-    return listener
 
 
 # With a clock of its own.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -30,6 +31,15 @@ def find_programs() -> Path | None:
     return folders[-1].parent if folders else None
 
 
+def _find_port() -> int:
+    """Return a free port that the system gives to nobody who asks for any: it stays free."""
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+
+
 class PostgresServer:
     """A server on a free port, whose user `postgres` has a password."""
 
@@ -49,9 +59,7 @@ class PostgresServer:
         secret.chmod(0o644)
         initdb = ("initdb", "-D", "data", "-U", USER, "-A", "scram-sha-256", "--no-sync")
         self._run(*initdb, "--pwfile", "password", "-E", "UTF8", "--locale=C")
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port: int = listener.getsockname()[1]
+        self.port = _find_port()
 
     def _run(self, name: str, *arguments: str) -> None:
         done = subprocess.run(

@@ -39,17 +39,20 @@ async def app(scope, receive, send):
 @pytest.fixture
 def service(server, tmp_path):
     (tmp_path / "service.py").write_text(textwrap.dedent(APP))
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
     command = [sys.executable, "-m", "replicate_rs.drop_in", "-m", "uvicorn", "service:app"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    with (tmp_path / "log").open("w") as log:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        (tmp_path / "log").open("w") as log,
+    ):
+        port = listener.getsockname()[1]
         process = subprocess.Popen(
-            [*command, "--workers", "2", "--port", str(port)],
+            [*command, "--workers", "2", "--fd", str(listener.fileno())],
             cwd=tmp_path,
             env=environment,
             stdout=log,
             stderr=log,
+            pass_fds=[listener.fileno()],
             start_new_session=True,
         )
     try:
