@@ -49,20 +49,11 @@ impl ConnectOptions {
     }
 }
 
-/// A kind of client that a pool needs for a URL.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ClientKind {
-    /// Connect to public addresses only.
-    pub(crate) is_public_only: bool,
-    /// Return bodies as they were sent, without decompression.
-    pub(crate) is_raw: bool,
-}
-
-/// Create an HTTP client.
+/// Create an HTTP client; with `is_public_only`, one that connects to public addresses only.
 pub(crate) fn build_client(
     options: &ConnectOptions,
     tls: rustls::ClientConfig,
-    kind: ClientKind,
+    is_public_only: bool,
     proxies: Arc<Proxies>,
     timing: TimingLayer,
 ) -> Result<Client, Error> {
@@ -84,11 +75,8 @@ pub(crate) fn build_client(
             proxies.for_url(url).map(|proxy| proxy.url().clone())
         }));
     }
-    if kind.is_public_only {
+    if is_public_only {
         builder = builder.dns_resolver(PublicOnly);
-    }
-    if kind.is_raw {
-        builder = builder.no_gzip().no_deflate();
     }
     builder.build().map_err(|error| {
         let message = format!("the HTTP client cannot be set up: {}", error.without_url());

@@ -13,14 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, LOCATION, RANGE};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, LOCATION, RANGE,
+};
 use reqwest::{Method, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::connect::ClientKind;
+use super::decoding::{ACCEPTED, decoded};
 use super::fetch_policy::FetchPolicy;
 use super::pool::Pool;
 use super::rate_limit::RateLimit;
@@ -411,13 +413,13 @@ async fn hop(pool: &Pool, request: &Request, url: &Url) -> Result<reqwest::Respo
         request.fetch_policy.check(url, &request.api.origin)?;
     }
     let is_public_only = request.fetch_policy == FetchPolicy::Public && !is_api;
-    let kind = ClientKind {
-        is_public_only,
-        is_raw: request.is_raw,
-    };
-    let client = pool.client(url, kind).await?;
+    let client = pool.client(url, is_public_only).await?;
     let mut sent = reqwest::Request::new(request.method.clone(), url.clone());
     *sent.headers_mut() = request.headers_for(url);
+    if !request.is_raw {
+        let accepted = sent.headers_mut().entry(ACCEPT_ENCODING);
+        accepted.or_insert(ACCEPTED);
+    }
     let mut progress = None;
     *sent.body_mut() = match &request.body {
         Body::Empty => None,
@@ -433,11 +435,16 @@ async fn hop(pool: &Pool, request: &Request, url: &Url) -> Result<reqwest::Respo
     timing::enter_phase(Phase::Response);
     timing::begin_request();
     let response = pin!(async {
-        client.execute(sent).await.map_err(|error| {
+        let response = client.execute(sent).await.map_err(|error| {
             let mut error = pool.describe(url, error);
             error.stale =
                 matches!(error.kind, Kind::Disconnected) && timing::is_connection_reused();
             error
+        })?;
+        Ok(if request.is_raw {
+            response
+        } else {
+            decoded(response)
         })
     });
     let (read, write) = (request.timeouts.read, request.timeouts.write);

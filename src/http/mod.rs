@@ -3,6 +3,7 @@
 pub(crate) mod authorities;
 pub(crate) mod body;
 pub(crate) mod connect;
+mod decoding;
 pub(crate) mod exchange;
 pub(crate) mod fetch_policy;
 pub(crate) mod pool;

@@ -6,7 +6,7 @@ use reqwest::Client;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
-use super::connect::{ClientKind, ConnectOptions, build_client};
+use super::connect::{ConnectOptions, build_client};
 use super::proxy::Proxies;
 use super::rate_limit::RateLimit;
 use super::stats::Counters;
@@ -52,8 +52,7 @@ pub(crate) struct Pool {
     /// Shared by all pools of the process.
     tls: Arc<Tls>,
     proxies: OnceLock<Arc<Proxies>>,
-    decoding: Clients,
-    raw: Clients,
+    clients: Clients,
 }
 
 /// HTTP clients with different settings, each created at its first use.
@@ -105,28 +104,24 @@ impl Pool {
         })
     }
 
-    /// Return the HTTP client for a URL.
-    pub(crate) async fn client(&self, url: &Url, kind: ClientKind) -> Result<&Client, Error> {
+    /// Return the HTTP client for a URL; with `is_public_only`, one that connects to public
+    /// addresses only.
+    pub(crate) async fn client(&self, url: &Url, is_public_only: bool) -> Result<&Client, Error> {
         let proxies = self.proxies()?;
-        let clients = if kind.is_raw {
-            &self.raw
-        } else {
-            &self.decoding
-        };
         // The connection to a proxy may use TLS even for an http URL.
         let is_plain =
             || url.scheme() == "http" && proxies.for_url(url).is_none_or(|proxy| proxy.is_plain());
-        let (client, has_tls) = match kind.is_public_only {
-            true => (&clients.public, true),
-            false if is_plain() => (&clients.plain, false),
-            false => (&clients.secure, true),
+        let (client, has_tls) = match is_public_only {
+            true => (&self.clients.public, true),
+            false if is_plain() => (&self.clients.plain, false),
+            false => (&self.clients.secure, true),
         };
         if let Some(client) = client.get() {
             return Ok(client);
         }
         enter_phase(Phase::Connect);
         client
-            .get_or_try_init(|| self.build(has_tls, kind, proxies.clone()))
+            .get_or_try_init(|| self.build(has_tls, is_public_only, proxies.clone()))
             .await
     }
 
@@ -135,7 +130,7 @@ impl Pool {
     async fn build(
         &self,
         has_tls: bool,
-        kind: ClientKind,
+        is_public_only: bool,
         proxies: Arc<Proxies>,
     ) -> Result<Client, Error> {
         let (options, tls) = (self.options.clone(), self.tls.clone());
@@ -146,7 +141,7 @@ impl Pool {
             } else {
                 tls.unused()?
             };
-            build_client(&options, tls, kind, proxies, timing)
+            build_client(&options, tls, is_public_only, proxies, timing)
         })
         .await
     }
@@ -164,18 +159,10 @@ mod tests {
             let pool = pool(ConnectOptions::default());
             let [http, https] =
                 ["http://a.test/", "https://a.test/"].map(|url| Url::parse(url).unwrap());
-            let raw = ClientKind {
-                is_raw: true,
-                ..ClientKind::default()
-            };
             let mut clients = Vec::new();
-            for (url, kind) in [
-                (&http, ClientKind::default()),
-                (&https, ClientKind::default()),
-                (&http, raw),
-            ] {
-                let client: *const Client = pool.client(url, kind).await.unwrap();
-                assert_eq!(client, pool.client(url, kind).await.unwrap());
+            for (url, is_public_only) in [(&http, false), (&https, false), (&http, true)] {
+                let client: *const Client = pool.client(url, is_public_only).await.unwrap();
+                assert_eq!(client, pool.client(url, is_public_only).await.unwrap());
                 assert!(!clients.contains(&client));
                 clients.push(client);
             }
@@ -185,7 +172,7 @@ mod tests {
     #[test]
     fn a_failed_connection_names_its_proxy_without_the_password() {
         run(async {
-            let (unused, _requests) = serve(vec![]).await;
+            let (unused, _requests) = serve::<&str>(vec![]).await;
             let proxy = format!("http://me:secret@127.0.0.1:{}", unused.port().unwrap());
             let proxy = Some(super::super::proxy::Proxy::parse("proxy", &proxy).unwrap());
             let limit = Some(std::time::Duration::from_millis(50));

@@ -24,15 +24,21 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 
 /// Serve one response per request, in order, each on its own connection, which is then closed;
 /// return the base URL and the received requests.
-pub(crate) async fn serve(responses: Vec<&'static str>) -> (Url, UnboundedReceiver<String>) {
+pub(crate) async fn serve<R>(responses: Vec<R>) -> (Url, UnboundedReceiver<String>)
+where
+    R: AsRef<[u8]> + Send + 'static,
+{
     serve_on(responses, false).await
 }
 
 /// Serve responses, and with `stay_open` leave the connections open.
-pub(crate) async fn serve_on(
-    responses: Vec<&'static str>,
+pub(crate) async fn serve_on<R>(
+    responses: Vec<R>,
     stay_open: bool,
-) -> (Url, UnboundedReceiver<String>) {
+) -> (Url, UnboundedReceiver<String>)
+where
+    R: AsRef<[u8]> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}/v1/", listener.local_addr().unwrap())).unwrap();
     let (sender, requests) = unbounded_channel();
@@ -41,7 +47,7 @@ pub(crate) async fn serve_on(
         for response in responses {
             let (mut connection, _) = listener.accept().await.unwrap();
             let _ = sender.send(read_head(&mut connection).await);
-            connection.write_all(response.as_bytes()).await.unwrap();
+            connection.write_all(response.as_ref()).await.unwrap();
             open.extend(stay_open.then_some(connection));
         }
         std::future::pending::<()>().await;

@@ -118,3 +118,10 @@ def test_a_core_of_another_platform_is_explained(installed):
     assert "Supported are CPython 3.11 or newer" in message
     # What the system's loader says.
     assert f"_core{suffix}" in message
+
+
+def test_a_build_from_the_source_distribution_leaves_out_the_jitter_of_the_processor():
+    settings = tomllib.loads((ROOT / ".cargo" / "config.toml").read_text())
+    assert settings["env"] == {"AWS_LC_SYS_NO_JITTER_ENTROPY": "1"}
+    included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["maturin"]["include"]
+    assert {"path": ".cargo/*", "format": "sdist"} in included
