@@ -20,8 +20,8 @@ LAYERS = [
 ]
 # Inside these packages the order matters too: each module may depend on those before it.
 ORDER = {
-    "http": "authorities tls proxy fetch_policy rate_limit throttle stats body timing decoding connect"
-    " pool request exchange test_server",
+    "http": "authorities tls proxy fetch_policy rate_limit throttle stats body timing decoding"
+    " connect pool request exchange test_server",
     "files": "data_uri checksum disk download",
     "stream": "sse resume batch inbox reader",
     "predictions": "pace polls create_lookup create",
