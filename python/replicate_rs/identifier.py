@@ -203,7 +203,7 @@ def owner_and_name(
     ref = owner or name or ""
     if isinstance(ref, tuple) and len(ref) == 2:
         return text(kind, ref[0]), text(kind, ref[1])
-    found = resolve(ref, kind)
+    found = ref if isinstance(ref, ModelVersionIdentifier) else resolve(ref, kind)
     owner, name, version = found
     if version is not None:
         raise ValueError(f"the {kind} is 'owner/name', without a version: {str(found)!r}")

@@ -25,7 +25,7 @@ from .identifier import id_of
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from datetime import datetime
     from types import EllipsisType
     from typing import Any, Final, Literal, Unpack
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from ._predictions.progress import Progress as Progress
     from .identifier import HasId, Ref
     from .pagination import Page
+
+# `_predictions.events.open_stream`, imported by the first stream. Kept, because an import statement
+# costs as much as five calls even when it is loaded.
+_open_stream: Callable[..., Any] | None = None
 
 
 class Prediction(Job[M]):
@@ -103,16 +107,19 @@ class Prediction(Job[M]):
             AbortError: The signal was aborted.
 
         """
-        from ._predictions.events import open_stream
+        global _open_stream
+        if _open_stream is None:
+            from ._predictions.events import open_stream
 
-        return open_stream(
+            _open_stream = open_stream
+        return _open_stream(
             self,
             self._as_given(),
             "events",
             files=self._session.use_file_output if use_file_output is None else use_file_output,
             cancel_on_exit=cancel_on_exit,
             signal=signal,
-            timeout=limit("timeout", timeout),
+            timeout=None if timeout is None else limit("timeout", timeout),
         )
 
     async_stream: Final = async_streaming(stream)

@@ -119,7 +119,12 @@ async def run_to_end(
     """Run a model, as `run_model` does, and return the prediction with its whole output."""
     if prefer is not None and wait is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
-    requested, interval = _parse_wait(wait) if prefer is None else (_parse_prefer(prefer), None)
+    requested: bool | float | None = True
+    interval: float | None = None
+    if prefer is not None:
+        requested = _parse_prefer(prefer)
+    elif wait is not None:
+        requested, interval = _parse_wait(wait)
     started_at = monotonic()
     timeout = options.get("timeout")
     if timeout is not None:
@@ -165,8 +170,6 @@ async def run_to_end(
 
 def _parse_wait(wait: Any) -> tuple[bool | float | None, float | None]:
     """Return the seconds to wait for the create (True: the most), and the interval of polls."""
-    if wait is None:
-        return True, None
     if not is_object(wait):
         return wait, None
     interval, timeout = wait.get("interval"), wait.get("timeout")

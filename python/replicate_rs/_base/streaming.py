@@ -303,12 +303,14 @@ class streaming(_StreamingMethod[P, T, R]):  # noqa: N801 - reads as a decorator
             result: Any = perform(resource, *args, **kwargs)
 
             def begin(mode: type[Sync | Async]) -> AsyncGenerator[Sequence[T], None]:
-                source = result
+                batches: AsyncGenerator[Sequence[T], None]
                 if hasattr(result, "batches"):
                     result.in_mode(mode)
-                elif mode is not Sync:
-                    source = perform(resource._in(mode), *args, **kwargs)
-                batches: AsyncGenerator[Sequence[T], None] = _get_batches(source)
+                    batches = result.batches()
+                elif mode is Sync:
+                    batches = result
+                else:
+                    batches = _get_batches(perform(resource._in(mode), *args, **kwargs))
                 return batches if adapter is None else adapter.batches(batches, resource)
 
             stream: Any = Stream(begin, result)

@@ -11,10 +11,11 @@ from .._base.resource import M, Resource, check_resource
 from .._base.session import Async, Sync
 from .._base.streaming import async_streaming, streaming
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
+from ..exceptions import NotFoundError
 from .interop import URLText, get_call_site, refuse_dict, register_with_fastapi
 from .open_file import FileMetadata, OpenFile
 from .reporting import Reporter, finish_reporting
-from .urls import await_file, is_file_url, without_credentials
+from .urls import add_removal_hint, await_file, is_file_url, without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -105,13 +106,17 @@ class FileOutput(OpenFile[M], URLText):
             signal=signal,
         )
         try:
-            pieces = await await_file(self._transport.finish(source.whole()))
+            # Not through `await_file`, to save a coroutine.
+            pieces = await self._transport.finish(source.whole())
             self._metadata.update(source.said)
             if source.ended is not None:
                 return b"".join(pieces)
             from .buffer import read_rest
 
             return await read_rest(self._transport, source, pieces, self._metadata.size)
+        except NotFoundError as error:
+            add_removal_hint(error)
+            raise
         finally:
             source.close()
 

@@ -73,13 +73,18 @@ def without_credentials(url: str) -> str:
 
 
 async def await_file(response: Awaitable[T]) -> T:
-    """Await a response about a file; the error for a missing file tells when files are removed."""
+    """Await a response about a file; see `add_removal_hint`."""
     try:
         return await response
     except NotFoundError as error:
-        error.detail = f"{error.detail} ({REMOVED_HINT})"
-        error.args = (error.type, error.title, error.status, error.detail, error.instance)
+        add_removal_hint(error)
         raise
+
+
+def add_removal_hint(error: NotFoundError) -> None:
+    """Have the error for a missing file tell when files are removed."""
+    error.detail = f"{error.detail} ({REMOVED_HINT})"
+    error.args = (error.type, error.title, error.status, error.detail, error.instance)
 
 
 def changed_error(url: str) -> APIConnectionError:

@@ -62,7 +62,7 @@ class EventStream(Generic[J]):
         self.form: Form = form
         self.files: bool = files
         self.position: StreamPosition = StreamPosition()
-        self._core = poller.client._core
+        self._core = poller.client._session.config.core
         self._create: Callable[[], Awaitable[J]] | None = None
         self._source: ResponseStream[Any] | None = None
         self._is_first_connection = True
@@ -75,7 +75,9 @@ class EventStream(Generic[J]):
 
     def in_mode(self, mode: type[Sync | Async]) -> None:
         """Read the rest in this mode."""
-        self.poller.client = self.poller.client._in(mode)
+        client = self.poller.client
+        if client._mode is not mode:
+            self.poller.client = client._in(mode)
 
     async def open(self) -> None:
         """Create the prediction, and open its stream."""
@@ -108,7 +110,8 @@ class EventStream(Generic[J]):
                     error.prediction,
                     cancel_on_exit=self.poller.cancel_on_exit,
                 )
-        self.poller.register(self.prediction)
+        if self.poller.cancel_on_exit:
+            self.poller.register(self.prediction)
         self._url = self._get_url()
         # Text that looks like a URL is text; only streams under this path carry files.
         path = self._url.partition("://")[2].partition("/")[2]
@@ -137,13 +140,14 @@ class EventStream(Generic[J]):
         With `cancel_on_exit`, leaving early cancels the prediction.
         """
         empty_connections = 0
+        finish = self.poller.client._transport.finish
         try:
             await self._start()
             while True:
                 count = self.position.count
                 source = self._source or self._connect()
                 try:
-                    while batch := await self._finish(source.next()):
+                    while batch := await finish(source.next()):
                         yield self._with_files(batch) if self.files else batch
                     ending: str | None = source.ended
                 except APIError as error:
@@ -205,10 +209,11 @@ class EventStream(Generic[J]):
         return self.poller.client._transport.finish(pending)
 
     def _connect(self) -> ResponseStream[Any]:
-        remaining, signal = self.poller.remaining(self.prediction), self.poller.signal
+        poller = self.poller
+        remaining = None if poller.deadline is None else poller.remaining(self.prediction)
         try:
             return self._core.events(
-                self._url, self.form, self.position, total=remaining, signal=signal
+                self._url, self.form, self.position, total=remaining, signal=poller.signal
             )
         except ValueError as error:
             raise self._bad_url(str(error)) from error

@@ -171,6 +171,8 @@ def create_path(
 
 def body_fields(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters that are fields of the request's body, without those that are None."""
+    if _BODY_FIELDS.isdisjoint(params):
+        return {}
     return {
         name: value for name, value in params.items() if name in _BODY_FIELDS and value is not None
     }
