@@ -20,6 +20,24 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Whether the operating system has settings for proxies, beside the environment's.
 pub(crate) const HAS_PROXY_SETTINGS: bool = cfg!(any(target_os = "macos", windows));
 
+/// Have glibc keep up to 16 MB of freed memory. Until a program has freed a block of some size, glibc returns
+/// such blocks to the system and takes them again: a page fault for each 4 KB of every file.
+///
+/// glibc learns this from the largest block that was freed, up to 32 MB (`mallopt(3)`, `M_MMAP_THRESHOLD`).
+/// The block is not written to, so that it needs no memory.
+#[cfg(target_env = "gnu")]
+pub(crate) fn keep_freed_memory() {
+    static KEPT: std::sync::Once = std::sync::Once::new();
+    KEPT.call_once(|| {
+        let mut block = Vec::<u8>::new();
+        // Without this memory, nothing is kept.
+        drop(block.try_reserve_exact(8 << 20));
+        drop(std::hint::black_box(block));
+    });
+}
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn keep_freed_memory() {}
+
 /// Limit how long sent data may stay unacknowledged, or the peer's window closed, so that an
 /// abandoned request does not keep its socket. Only Linux has such a limit; elsewhere the
 /// system's own applies, which has no end if the peer only keeps its window closed.

@@ -1,6 +1,5 @@
 //! The parts of a stream as Python objects.
 
-use std::mem;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
@@ -97,14 +96,10 @@ fn joined<'py>(py: Python<'py>, parts: &[&[u8]]) -> PyResult<Bound<'py, PyBytes>
     if let [whole] = parts {
         return Ok(PyBytes::new(py, whole));
     }
-    PyBytes::new_with(py, parts.iter().map(|part| part.len()).sum(), |mut rest| {
-        for part in parts {
-            if let Some((start, end)) = mem::take(&mut rest).split_at_mut_checked(part.len()) {
-                start.copy_from_slice(part);
-                rest = end;
-            }
-        }
-        Ok(())
+    // It writes to memory that is not filled with zeros first.
+    let size = parts.iter().map(|part| part.len()).sum();
+    PyBytes::new_with_writer(py, size, |writer| {
+        parts.iter().try_for_each(|part| writer.write_bytes(part))
     })
 }
 

@@ -37,7 +37,8 @@ use crate::http::pool::Pool;
 use crate::http::request::Request;
 use crate::http::timing::with_deadline;
 use crate::lock::lock;
-use crate::stream::batch::Form;
+use crate::platform::keep_freed_memory;
+use crate::stream::batch::{Batch, Form};
 use crate::stream::inbox::{Ended, WaitFor, busy};
 use crate::stream::reader::{EventReader, parse_into, read_file};
 use crate::stream::resume::{End, StreamPosition};
@@ -354,6 +355,9 @@ impl PyResponseStream {
     /// Return the whole file as a list of one, if it fits into the buffer; else an empty list, and
     /// leave it to `fill`.
     fn whole(&self) -> PyPending {
+        if !self.inner.is_inherited() {
+            self.inner.inbox.resize(Batch::want_whole);
+        }
         self.pending(Arc::new(StreamWait::new(&self.inner, WaitFor::FullBuffer)))
     }
 
@@ -427,7 +431,10 @@ impl PyResponseStream {
         let context = CallContext::new(&request, signal);
         let form = match &content {
             StreamContent::Events { form, .. } => *form,
-            StreamContent::File { .. } => Form::Bytes,
+            StreamContent::File { .. } => {
+                keep_freed_memory();
+                Form::Bytes
+            }
         };
         let (inbox, info) = (Arc::new(Inbox::new(form)), Arc::default());
         let (flag, inbox_of_reader, info_of_reader) =

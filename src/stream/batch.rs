@@ -13,6 +13,9 @@ use crate::sync::inbox::Contents;
 /// How many bytes may wait before the socket is no longer read, for events and for files.
 const MAX_EVENTS: usize = 64 << 10;
 const MAX_FILE: usize = 768 << 10;
+/// The same for a file that is wanted whole: up to this size it is copied once, when all has arrived.
+/// A larger one would take longer, because nothing is copied while more arrives.
+const MAX_WHOLE: usize = 1536 << 10;
 /// The least size of a piece of a file, but for the last. Hosts send smaller ones.
 const PIECE: usize = 64 << 10;
 /// The size up to which what arrives of a file is copied to a buffer at once: it would keep a larger
@@ -58,6 +61,8 @@ pub(crate) struct FileBytes {
     small: BytesMut,
     size: usize,
     is_closed: bool,
+    /// Whether all bytes are wanted at once, if they are not too many.
+    is_wanted_whole: bool,
 }
 
 impl FileBytes {
@@ -75,6 +80,15 @@ impl FileBytes {
         if !self.small.is_empty() {
             self.arrived.push_back(self.small.split().freeze());
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let max = if self.is_wanted_whole {
+            MAX_WHOLE
+        } else {
+            MAX_FILE
+        };
+        self.size >= max
     }
 
     /// Return whether there is no whole piece.
@@ -128,6 +142,7 @@ impl FileBytes {
 
     /// Take at most `max` bytes.
     fn take_bytes(&mut self, max: usize) -> Vec<Bytes> {
+        self.is_wanted_whole = false;
         self.add_small();
         let (mut taken, mut left) = (Vec::new(), max);
         while left > 0
@@ -204,6 +219,13 @@ impl Batch {
         }
     }
 
+    /// Let a file that is not too large arrive as a whole before any of it is taken.
+    pub(crate) fn want_whole(&mut self) {
+        if let Parts::Bytes(file) = &mut self.parts {
+            file.is_wanted_whole = true;
+        }
+    }
+
     /// Take all parts; of a file, all whole pieces.
     pub(crate) fn take(&mut self, form: Form) -> Self {
         match &mut self.parts {
@@ -234,7 +256,7 @@ impl Contents for Batch {
 
     fn is_full(&self) -> bool {
         match &self.parts {
-            Parts::Bytes(file) => file.size >= MAX_FILE,
+            Parts::Bytes(file) => file.is_full(),
             _ => self.size >= MAX_EVENTS,
         }
     }
@@ -340,6 +362,20 @@ mod tests {
         batch.close();
         assert_eq!(taken(&mut batch), [PIECE / 2]);
         assert_eq!(taken(&mut batch), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn a_file_that_is_wanted_whole_may_wait_in_a_larger_buffer_until_some_is_taken() {
+        let mut batch = Batch::new(Form::Bytes);
+        batch.want_whole();
+        push(&mut batch, 0, MAX_WHOLE - 1);
+        assert!(!batch.is_full());
+        push(&mut batch, 0, 1);
+        assert!(batch.is_full());
+        batch.take_bytes(MAX_WHOLE - MAX_FILE);
+        assert!(batch.is_full());
+        batch.take_bytes(1);
+        assert!(!batch.is_full());
     }
 
     #[test]

@@ -401,6 +401,15 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         Ok(Some(result))
     }
 
+    /// Change how much the contents may hold. The reader continues if there is space now.
+    pub(crate) fn resize(&self, resize: impl FnOnce(&mut C)) {
+        let mut state = locked(&self.state);
+        resize(&mut state.contents);
+        let reader = state.take_reader();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
     /// Return how the stream ended, once everything was taken.
     pub(crate) fn ended(&self) -> Option<Ended> {
         let state = locked(&self.state);
@@ -425,9 +434,9 @@ mod tests {
     use super::super::OnDrop;
     use super::*;
 
-    /// Numbers, of which one fills the inbox.
+    /// Numbers, of which one fills the inbox, and how many more may wait.
     #[derive(Default)]
-    struct Numbers(Vec<u32>);
+    struct Numbers(Vec<u32>, usize);
 
     impl Contents for Numbers {
         fn is_empty(&self) -> bool {
@@ -435,7 +444,7 @@ mod tests {
         }
 
         fn is_full(&self) -> bool {
-            !self.0.is_empty()
+            self.0.len() > self.1
         }
 
         fn close(&mut self) {}
@@ -578,6 +587,21 @@ mod tests {
             reader.join().unwrap();
             sum += taken(&inbox).into_iter().sum::<u32>();
             assert_eq!(sum, 3);
+        });
+    }
+
+    #[test]
+    fn a_reader_goes_on_when_more_may_wait() {
+        loom::model(|| {
+            let inbox = new();
+            fill(&inbox, 1);
+            let reader = {
+                let inbox = inbox.clone();
+                thread::spawn(move || block_on(inbox.has_space()))
+            };
+            inbox.resize(|numbers| numbers.1 = 1);
+            reader.join().unwrap();
+            assert_eq!(taken(&inbox), [1]);
         });
     }
 
