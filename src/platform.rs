@@ -20,7 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Whether the operating system has settings for proxies, beside the environment's.
 pub(crate) const HAS_PROXY_SETTINGS: bool = cfg!(any(target_os = "macos", windows));
 
-/// Have glibc keep up to 16 MB of freed memory. Until a program has freed a block of some size, glibc returns
+/// Have glibc keep up to 8 MB of freed memory. Until a program has freed a block of some size, glibc returns
 /// such blocks to the system and takes them again: a page fault for each 4 KB of every file.
 ///
 /// glibc learns this from the largest block that was freed, up to 32 MB (`mallopt(3)`, `M_MMAP_THRESHOLD`).
@@ -31,7 +31,7 @@ pub(crate) fn keep_freed_memory() {
     KEPT.call_once(|| {
         let mut block = Vec::<u8>::new();
         // Without this memory, nothing is kept.
-        drop(block.try_reserve_exact(8 << 20));
+        drop(block.try_reserve_exact(4 << 20));
         drop(std::hint::black_box(block));
     });
 }
