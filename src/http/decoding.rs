@@ -12,7 +12,7 @@ pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip, deflate
 
 /// Return a response whose body is decompressed while it is read (RFC 9110 §8.4). One in another
 /// coding is returned as it is.
-pub(crate) fn decoded(response: Response) -> Response {
+pub(crate) fn decoded(mut response: Response) -> Response {
     let Some(coding) = response.headers().get(CONTENT_ENCODING) else {
         return response;
     };
@@ -21,6 +21,11 @@ pub(crate) fn decoded(response: Response) -> Response {
         b"deflate" => inflate,
         _ => return response,
     };
+    if response.content_length() == Some(0) {
+        // Some servers name a coding of nothing, too.
+        response.headers_mut().remove(CONTENT_ENCODING);
+        return response;
+    }
     let url = response.url().clone();
     let (mut parts, ()) = http::Response::builder()
         .url(url)
@@ -83,6 +88,7 @@ mod tests {
                 ("X-GZip", [GZIP, GZIP].concat(), "hellohello"),
                 ("deflate", ZLIB.to_vec(), "hello"),
                 ("br", b"hello".to_vec(), "hello"),
+                ("gzip", Vec::new(), ""),
             ] {
                 assert_eq!(
                     body_of(coding, &body).await.unwrap(),

@@ -295,20 +295,28 @@ assert client.run("acme/shout", {"text": "a"}) == "A"
 import gevent
 from gevent import monkey
 ran = []
-def use():
+def use(model):
     ran.append("begin")
-    client.run("acme/shout", {"text": "a"})
+    client.run(model, {"text": "a"})
     ran.append("end")
-gevent.joinall([gevent.spawn(use), gevent.spawn(use)])
+gevent.joinall([gevent.spawn(use, "acme/shout"), gevent.spawn(use, "acme/shout")])
 print(*ran)
 ran.clear()
 monkey.patch_all()
-gevent.joinall([gevent.spawn(use), gevent.spawn(use)])
+gevent.joinall([gevent.spawn(use, "acme/both"), gevent.spawn(use, "acme/both")])
 print(*ran)
 """
 
 
 def test_what_counts_is_whether_the_socket_module_is_patched_at_the_time(local):
+    # Each waits for the other: one that had its answer before it waited would not give way.
+    both = threading.Barrier(2, timeout=MAX_WAIT)
+
+    @local.model("acme/both")
+    def wait_for_the_other(text: str) -> str:
+        both.wait()
+        return text
+
     ran = script(UNPATCHED, local.base_url)
     assert (ran.stdout, ran.stderr) == ("begin end begin end\nbegin begin end end\n", "")
 
