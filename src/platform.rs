@@ -25,7 +25,7 @@ pub(crate) const HAS_PROXY_SETTINGS: bool = cfg!(any(target_os = "macos", window
 ///
 /// glibc learns this from the largest block that was freed, up to 32 MB (`mallopt(3)`, `M_MMAP_THRESHOLD`).
 /// The block is not written to, so that it needs no memory.
-#[cfg(target_env = "gnu")]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn keep_freed_memory() {
     static KEPT: std::sync::Once = std::sync::Once::new();
     KEPT.call_once(|| {
@@ -35,7 +35,7 @@ pub(crate) fn keep_freed_memory() {
         drop(std::hint::black_box(block));
     });
 }
-#[cfg(not(target_env = "gnu"))]
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn keep_freed_memory() {}
 
 /// Limit how long sent data may stay unacknowledged, or the peer's window closed, so that an

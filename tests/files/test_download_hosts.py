@@ -9,6 +9,7 @@ import pytest
 
 from replicate_rs import FileOutput, Replicate, exceptions
 from support.downloads import SHA256, TENTHS, chunks, read, save
+from support.engine import forget_simultaneous_calls
 from support.hosts import CONTENT, Host
 from support.wire import Wire, reply
 
@@ -70,6 +71,15 @@ def test_a_checksum_is_compared(assert_download_refused, both, header, tmp_path)
         )
         # The checksum says nothing of a part.
         assert read(both, host.file(client), 5) == CONTENT[:5]
+
+
+def test_a_file_at_the_api_s_origin_comes_over_its_connection():
+    with Wire(lambda seen: reply({"id": "p1"} if "/v1/" in seen.path else CONTENT)) as wire:
+        client = Replicate("r8_secret", base_url=wire.base_url)
+        forget_simultaneous_calls()
+        assert client.predictions.get("p1").id == "p1"
+        assert FileOutput(f"{wire.origin}/x", client).read() == CONTENT
+        assert (wire.opened, len(wire.seen)) == (1, 2)
 
 
 @pytest.mark.parametrize("way", [read, chunks, save])

@@ -140,6 +140,7 @@ class EventStream(Generic[J]):
         With `cancel_on_exit`, leaving early cancels the prediction.
         """
         empty_connections = 0
+        # Looked up once, because a stream has many batches.
         finish = self.poller.client._transport.finish
         try:
             await self._start()
