@@ -19,8 +19,10 @@ from replicate_rs._batch import intake, lookup
 from replicate_rs._batch.connect import open_store, open_store_to_read
 from replicate_rs._batch.delivery import Delivery
 from replicate_rs._batch.keys import read_input, target_digest
+from replicate_rs._batch.pace import Pace
 from replicate_rs._batch.postgres import PostgresStore
 from replicate_rs._batch.rows import UNCERTAIN
+from replicate_rs._batch.shared_pace import SharedPace
 from replicate_rs._batch.sqlite import SqliteStore
 from replicate_rs.batch import Journal
 from replicate_rs.exceptions import JournalError, NotFoundError
@@ -580,6 +582,50 @@ def test_more_inputs_of_a_dead_process_than_may_run(both, client, server, path):
     thread.join(30)
     assert outputs(found) == [f"T{n}" for n in range(60)]
     assert server.creates == 60
+
+
+def test_inputs_of_a_dead_process_come_while_a_turn_is_waited_for(
+    both, client, server, path, monkeypatch
+):
+    """More are taken over than may be taken, after it was seen that more may be."""
+    monkeypatch.setattr(intake, "HELD_INTERVAL", 0.02)
+    wait_turn = Pace.wait_turn
+
+    is_waited_for = threading.Event()
+
+    async def wait(self):
+        # The first turn is that of the first input that no other process has.
+        while 0 < server.calls.total() <= 30:
+            is_waited_for.set()
+            await asyncio.sleep(0.01)
+        await wait_turn(self)
+
+    monkeypatch.setattr(Pace, "wait_turn", wait)
+    monkeypatch.setattr(SharedPace, "wait_turn", wait)
+    store = open_store(str(path), "acme/shout")
+    digest = target_digest("acme/shout")
+    others = [read_input(each, index, digest) for index, each in enumerate(texts(30))]
+    claimed = threading.Event()
+
+    def inputs():
+        claimed.wait(20)
+        yield from texts(40)
+
+    results = client.map("acme/shout", inputs(), journal=path, concurrency=1, rate=600, timeout=30)
+    found = []
+    thread = threading.Thread(target=lambda: found.extend(collect(both, results)))
+    thread.start()
+    # It has begun with an empty journal, so that it reads a few inputs at a time.
+    until(lambda: results._runner is not None and results._runner._intake._hungry)
+    until(lambda: not results._runner._intake._is_skipping)
+    claims = store.claim(others)
+    claimed.set()
+    assert is_waited_for.wait(20)
+    store.release([each.number for each in claims])
+    store.close()
+    thread.join(40)
+    assert outputs(found) == [f"T{n}" for n in range(40)]
+    assert server.creates == 40
 
 
 def test_leaving_while_it_ends_by_itself_leaves_the_journal_in_order(

@@ -125,16 +125,12 @@ class Intake:
         """Read and claim inputs for the workers that wait."""
         ahead = AHEAD * self._plan.concurrency
         room = ahead + (MAX_JOURNALED if self._is_skipping else 0)
-        # Inputs that were read already need no room.
-        while not self._pending and self._outstanding >= room:
-            taken = self._handoff.collect_taken()
-            self._outstanding -= taken
-            if not taken:
-                self._room.clear()
-                await self._room.wait()
+        await self._wait_for_room(room)
         if not self._has_turn:
             await self._pace.wait_turn()
             self._has_turn = True
+            # Inputs of another process may have become this one's meanwhile.
+            await self._wait_for_room(room)
         # More than the workers that wait now, since a claim costs as much as several inputs; but no
         # more than are sent soon.
         most = max(int(min(CLAIMED, ahead, self._pace.limit * CLAIM_TIME)), 1)
@@ -158,6 +154,15 @@ class Intake:
             if jobs:
                 jobs[0].has_turn, self._has_turn = True, False
             self._ready.extend(jobs)
+
+    async def _wait_for_room(self, room: int) -> None:
+        """Wait until fewer inputs than `room` are outstanding, or some were read already."""
+        while not self._pending and self._outstanding >= room:
+            taken = self._handoff.collect_taken()
+            self._outstanding -= taken
+            if not taken:
+                self._room.clear()
+                await self._room.wait()
 
     def _sort_out(self, items: list[Any]) -> list[Input]:
         """Return the inputs that can be sent, and that do not equal one that is not done."""
