@@ -104,6 +104,7 @@ def _make_methods(kind: griffe.Class) -> None:
             if makers & {*MAKERS, *TWINS}:
                 member.decorators.clear()
                 member.labels.discard("async")
+                member.returns = _awaited(member.returns)
         if not isinstance(member, griffe.Attribute):
             continue
         maker, argument = _called(member)
@@ -302,6 +303,12 @@ def _without_mode(each: griffe.Object) -> None:
             parameter.annotation = _stripped(parameter.annotation)
     elif isinstance(each, griffe.Attribute):
         each.annotation = _stripped(each.annotation)
+
+
+def _awaited(returns: Any) -> Any:
+    """Return the result of an operation that returns its awaitable."""
+    is_awaitable = isinstance(returns, griffe.ExprSubscript) and str(returns.left) == "Awaitable"
+    return returns.slice if is_awaitable else returns
 
 
 def _stripped(value: Any) -> Any:

@@ -47,6 +47,8 @@ __all__ = [
 __version__: Final[str]
 
 _T = TypeVar("_T")
+_A = TypeVar("_A")
+_R = TypeVar("_R")
 _T_co = TypeVar("_T_co", covariant=True)
 _Pairs: TypeAlias = Sequence[tuple[str, str]]
 _Target: TypeAlias = str | tuple[str, ...]
@@ -66,6 +68,12 @@ class Pending(Generic[_T_co]):
         """Cancel what a create request has created, because its caller did not receive it."""
 
     def wait(self) -> _T_co: ...
+    def blocking(self) -> Self:
+        """Have `await` block this thread, and return this object."""
+
+    def then(self, convert: Callable[[_T_co, _A], _R], argument: _A) -> Pending[_R]:
+        """Have `convert(result, argument)` be the result, and return this object."""
+
     def __await__(self) -> Generator[Any, Any, _T_co]: ...
     def __next__(self) -> Self: ...
     def throw(self, error: object, value: object = None, traceback: object = None) -> Any: ...

@@ -8,6 +8,7 @@ from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from typing import Any, Final, Literal, Unpack
 
     from ._base.resource import Options
@@ -40,7 +41,7 @@ class Accounts(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def current(self, **options: Unpack[Options]) -> Account[M]:
+    def current(self, **options: Unpack[Options]) -> Awaitable[Account[M]]:
         """Fetch the account that the token belongs to.
 
         API: https://replicate.com/docs/reference/http#account.get
@@ -49,7 +50,7 @@ class Accounts(Namespace[M]):
             AuthenticationError: The token is not valid.
 
         """
-        return await fetch(self, Account[M], "GET", ("account",), options)
+        return fetch(self, Account[M], "GET", ("account",), options)
 
     async_current: Final = async_operation(current)
     # 2.0's name.

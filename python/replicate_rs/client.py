@@ -471,9 +471,9 @@ class BaseClient(Configurable[M]):
         return results
 
     @operation
-    async def search(
+    def search(
         self, query: str, *, limit: int | None = None, **options: Unpack[Options]
-    ) -> SearchResult[M]:
+    ) -> Awaitable[SearchResult[M]]:
         """Search models, collections and documentation.
 
         See https://replicate.com/docs/reference/http#search.
@@ -492,7 +492,7 @@ class BaseClient(Configurable[M]):
         """
         from ._client.search import search
 
-        return await search(self, query, limit=limit, **options)
+        return search(self, query, limit=limit, **options)
 
     async_search: Final = async_operation(search)
 

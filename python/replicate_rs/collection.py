@@ -11,7 +11,7 @@ from .model import Model
 from .pagination import page_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
     from types import EllipsisType
     from typing import Final, Unpack
 
@@ -66,9 +66,9 @@ class Collections(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def list(
+    def list(
         self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
-    ) -> Page[Collection[M]]:
+    ) -> Awaitable[Page[Collection[M]]]:
         """Fetch a page of collections.
 
         API: https://replicate.com/docs/reference/http#collections.list
@@ -80,12 +80,12 @@ class Collections(Namespace[M]):
             ReplicateError: The request failed.
 
         """
-        return await page_of(self, Collection[M], ("collections",), cursor, options)
+        return page_of(self, Collection[M], ("collections",), cursor, options)
 
     async_list: Final = async_operation(list)
 
     @operation
-    async def get(self, slug: str | HasId, **options: Unpack[Options]) -> Collection[M]:
+    def get(self, slug: str | HasId, **options: Unpack[Options]) -> Awaitable[Collection[M]]:
         """Fetch a collection with its models.
 
         API: https://replicate.com/docs/reference/http#collections.get
@@ -98,7 +98,7 @@ class Collections(Namespace[M]):
 
         """
         target = ("collections", resource_id("slug", slug))
-        return await fetch(self, Collection[M], "GET", target, options)
+        return fetch(self, Collection[M], "GET", target, options)
 
     async_get: Final = async_operation(get)
 

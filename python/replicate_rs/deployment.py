@@ -14,7 +14,7 @@ from .pagination import page_of
 from .prediction import Prediction, Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
@@ -120,9 +120,9 @@ class DeploymentPredictions(Namespace[M]):
         return type(self)(self._session, mode).of(self._deployment)
 
     @operation
-    async def create(
+    def create(
         self, input: Mapping[str, Any] | None = None, **options: Unpack[PredictionOptions]
-    ) -> Prediction[M]:
+    ) -> Awaitable[Prediction[M]]:
         """Run the deployment; return at once, or with `wait` when there is output.
 
         API: https://replicate.com/docs/reference/http#deployments.predictions.create
@@ -135,7 +135,7 @@ class DeploymentPredictions(Namespace[M]):
 
         """
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await unchecked(Predictions[M].create)(
+        return unchecked(Predictions[M].create)(
             predictions, input=input, deployment=self._deployment, **options
         )
 
@@ -148,12 +148,12 @@ class DeploymentsPredictions(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def create(
+    def create(
         self,
         deployment: Ref | tuple[str, str],
         input: Mapping[str, Any] | None = None,
         **options: Unpack[PredictionOptions],
-    ) -> Prediction[M]:
+    ) -> Awaitable[Prediction[M]]:
         """Run a deployment; return at once, or with `wait` when there is output.
 
         API: https://replicate.com/docs/reference/http#deployments.predictions.create
@@ -167,7 +167,7 @@ class DeploymentsPredictions(Namespace[M]):
 
         """
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await unchecked(Predictions[M].create)(
+        return unchecked(Predictions[M].create)(
             predictions,
             input=input,
             deployment=owner_and_name("deployment", deployment),
@@ -189,9 +189,9 @@ class Deployments(Namespace[M]):
         return resource
 
     @operation
-    async def list(
+    def list(
         self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
-    ) -> Page[Deployment[M]]:
+    ) -> Awaitable[Page[Deployment[M]]]:
         """Fetch a page of your deployments.
 
         API: https://replicate.com/docs/reference/http#deployments.list
@@ -203,17 +203,17 @@ class Deployments(Namespace[M]):
             ReplicateError: The request failed.
 
         """
-        return await page_of(self, Deployment[M], ("deployments",), cursor, options)
+        return page_of(self, Deployment[M], ("deployments",), cursor, options)
 
     async_list: Final = async_operation(list)
 
     @operation
-    async def get(
+    def get(
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         **options: Unpack[Options],
-    ) -> Deployment[M]:
+    ) -> Awaitable[Deployment[M]]:
         """Fetch a deployment: ``get("owner/name")`` or ``get("owner", "name")``.
 
         API: https://replicate.com/docs/reference/http#deployments.get
@@ -227,12 +227,12 @@ class Deployments(Namespace[M]):
 
         """
         target = ("deployments", *owner_and_name("deployment", owner, name))
-        return await fetch(self, Deployment[M], "GET", target, options)
+        return fetch(self, Deployment[M], "GET", target, options)
 
     async_get: Final = async_operation(get)
 
     @operation
-    async def create(
+    def create(
         self,
         name: str,
         model: Ref | tuple[str, str],
@@ -241,7 +241,7 @@ class Deployments(Namespace[M]):
         min_instances: int,
         max_instances: int,
         **options: Unpack[Options],
-    ) -> Deployment[M]:
+    ) -> Awaitable[Deployment[M]]:
         """Create a deployment.
 
         API: https://replicate.com/docs/reference/http#deployments.create
@@ -266,12 +266,12 @@ class Deployments(Namespace[M]):
             "min_instances": min_instances,
             "max_instances": max_instances,
         }
-        return await fetch(self, Deployment[M], "POST", ("deployments",), options, body)
+        return fetch(self, Deployment[M], "POST", ("deployments",), options, body)
 
     async_create: Final = async_operation(create)
 
     @operation
-    async def update(
+    def update(
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
@@ -282,7 +282,7 @@ class Deployments(Namespace[M]):
         min_instances: int | None = None,
         max_instances: int | None = None,
         **options: Unpack[Options],
-    ) -> Deployment[M]:
+    ) -> Awaitable[Deployment[M]]:
         """Update a deployment, which creates a release; None leaves a setting as it is.
 
         API: https://replicate.com/docs/reference/http#deployments.update
@@ -308,17 +308,17 @@ class Deployments(Namespace[M]):
             min_instances=min_instances,
             max_instances=max_instances,
         )
-        return await fetch(self, Deployment[M], "PATCH", target, options, body)
+        return fetch(self, Deployment[M], "PATCH", target, options, body)
 
     async_update: Final = async_operation(update)
 
     @operation
-    async def delete(
+    def delete(
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         **options: Unpack[Options],
-    ) -> bool:
+    ) -> Awaitable[bool]:
         """Delete a deployment that is offline and has not been used for 15 minutes.
 
         API: https://replicate.com/docs/reference/http#deployments.delete
@@ -335,9 +335,7 @@ class Deployments(Namespace[M]):
             APIStatusError: The deployment is in use.
 
         """
-        return await self._delete(
-            ("deployments", *owner_and_name("deployment", owner, name)), options
-        )
+        return self._delete(("deployments", *owner_and_name("deployment", owner, name)), options)
 
     async_delete: Final = async_operation(delete)
 

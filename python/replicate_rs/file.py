@@ -11,7 +11,7 @@ from ._core import Expect
 from .pagination import Page, page_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
@@ -117,7 +117,7 @@ class Files(Namespace[M]):
     async_create: Final = async_operation(create)
 
     @operation
-    async def get(self, file_id: str | HasId, **options: Unpack[Options]) -> File[M]:
+    def get(self, file_id: str | HasId, **options: Unpack[Options]) -> Awaitable[File[M]]:
         """Fetch the metadata of a file.
 
         API: https://replicate.com/docs/reference/http#files.get
@@ -130,12 +130,12 @@ class Files(Namespace[M]):
 
         """
         target = ("files", resource_id("file_id", file_id))
-        return await fetch(self, File[M], "GET", target, options, expect=Expect.RECORD)
+        return fetch(self, File[M], "GET", target, options, expect=Expect.RECORD)
 
     async_get: Final = async_operation(get)
 
     @operation
-    async def delete(self, file_id: str | HasId, **options: Unpack[Options]) -> bool:
+    def delete(self, file_id: str | HasId, **options: Unpack[Options]) -> Awaitable[bool]:
         """Delete a file before it expires.
 
         API: https://replicate.com/docs/reference/http#files.delete
@@ -150,12 +150,12 @@ class Files(Namespace[M]):
             NotFoundError: The file does not exist.
 
         """
-        return await self._delete(("files", resource_id("file_id", file_id)), options)
+        return self._delete(("files", resource_id("file_id", file_id)), options)
 
     async_delete: Final = async_operation(delete)
 
     @operation
-    async def download(
+    def download(
         self,
         file_id: str | HasId,
         *,
@@ -163,7 +163,7 @@ class Files(Namespace[M]):
         expiry: int,
         signature: str,
         **options: Unpack[Options],
-    ) -> bytes:
+    ) -> Awaitable[bytes]:
         """Download a file with a signed permission.
 
         API: https://replicate.com/docs/reference/http#files.download
@@ -183,16 +183,14 @@ class Files(Namespace[M]):
         """
         query = {"owner": text("owner", owner), "expiry": expiry, "signature": signature}
         target = ("files", resource_id("file_id", file_id), "download")
-        return await self._transport.finish(
-            self._send("GET", target, Expect.BYTES, options, query=query)
-        )
+        return self._transport.finish(self._send("GET", target, Expect.BYTES, options, query=query))
 
     async_download: Final = async_operation(download)
 
     @operation
-    async def list(
+    def list(
         self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
-    ) -> FilePage[M]:
+    ) -> Awaitable[FilePage[M]]:
         """Fetch a page of your files; it compares as a list, which it is in 1.0.7.
 
         API: https://replicate.com/docs/reference/http#files.list
@@ -204,8 +202,8 @@ class Files(Namespace[M]):
             ReplicateError: The request failed.
 
         """
-        page = await page_of(self, File[M], ("files",), cursor, options, page_class=FilePage[M])
-        return cast("FilePage[M]", page)
+        page = page_of(self, File[M], ("files",), cursor, options, page_class=FilePage[M])
+        return cast("Awaitable[FilePage[M]]", page)
 
     async_list: Final = async_operation(list)
 

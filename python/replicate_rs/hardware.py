@@ -9,9 +9,11 @@ from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
 
 if TYPE_CHECKING:
-    from typing import Final, Unpack
+    from collections.abc import Awaitable, Sequence
+    from typing import Any, Final, Unpack
 
     from ._base.resource import Options
+    from ._base.session import Session
 
 
 class Hardware(Record[M]):
@@ -36,7 +38,7 @@ class Hardwares(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def list(self, **options: Unpack[Options]) -> list[Hardware[M]]:
+    def list(self, **options: Unpack[Options]) -> Awaitable[list[Hardware[M]]]:
         """Fetch all kinds of hardware.
 
         API: https://replicate.com/docs/reference/http#hardware.list
@@ -46,10 +48,13 @@ class Hardwares(Namespace[M]):
 
         """
         pending = self._send("GET", ("hardware",), Expect.ARRAY, options)
-        found = await self._transport.finish(pending)
-        return [Hardware._of(item, self._session) for item in found]
+        return self._transport.finish(pending.then(_to_records, self._session))
 
     async_list: Final = async_operation(list)
+
+
+def _to_records(items: Sequence[dict[str, Any]], session: Session) -> list[Hardware[Any]]:
+    return [Hardware._of(each, session) for each in items]
 
 
 # 1.0.7's name.

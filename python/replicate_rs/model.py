@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._base.checks import resource_id, text
 from ._base.encoding import drop_none
 from ._base.operation import async_operation, operation, unchecked
-from ._base.record import Record, fetch
+from ._base.record import Record, fetch, fetch_into
 from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
@@ -16,7 +16,7 @@ from .prediction import Prediction, Predictions
 from .version import Version, Versions, VersionsOfModel, schema_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
     from types import EllipsisType
     from typing import Any, Final, Literal, NoReturn, Unpack
 
@@ -101,7 +101,7 @@ class Model(Record[M]):
         return model(self, self.latest_version, schema_of)
 
     @operation
-    async def reload(self, **options: Unpack[Options]) -> None:
+    def reload(self, **options: Unpack[Options]) -> Awaitable[None]:
         """Fetch the model, and update this object.
 
         API: https://replicate.com/docs/reference/http#models.get
@@ -110,8 +110,7 @@ class Model(Record[M]):
             NotFoundError: The model does not exist any more.
 
         """
-        pending = self._send("GET", ("models", self.owner, self.name), Expect.OBJECT, options)
-        self._update(await self._transport.finish(pending))
+        return fetch_into(self, "GET", ("models", self.owner, self.name), options, Expect.OBJECT)
 
     async_reload: Final = async_operation(reload)
 
@@ -133,12 +132,12 @@ class ModelsPredictions(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def create(
+    def create(
         self,
         model: Ref | tuple[str, str],
         input: Mapping[str, Any] | None = None,
         **options: Unpack[PredictionOptions],
-    ) -> Prediction[M]:
+    ) -> Awaitable[Prediction[M]]:
         """Run an official model; return at once, or with `wait` when there is output.
 
         API: https://replicate.com/docs/reference/http#models.predictions.create
@@ -152,7 +151,7 @@ class ModelsPredictions(Namespace[M]):
 
         """
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await unchecked(Predictions[M].create)(
+        return unchecked(Predictions[M].create)(
             predictions, input=input, model=owner_and_name("model", model), **options
         )
 
@@ -165,14 +164,14 @@ class Examples(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def list(
+    def list(
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         *,
         cursor: str | EllipsisType = ...,
         **options: Unpack[Options],
-    ) -> Page[Prediction[M]]:
+    ) -> Awaitable[Page[Prediction[M]]]:
         """Fetch a page of the predictions that a model's author shows as examples.
 
         API: https://replicate.com/docs/reference/http#models.examples.list
@@ -187,7 +186,7 @@ class Examples(Namespace[M]):
 
         """
         target = ("models", *owner_and_name("model", owner, name), "examples")
-        return await page_of(self, Prediction[M], target, cursor, options)
+        return page_of(self, Prediction[M], target, cursor, options)
 
     async_list: Final = async_operation(list)
 
@@ -198,12 +197,12 @@ class Readmes(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def get(
+    def get(
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         **options: Unpack[Options],
-    ) -> str:
+    ) -> Awaitable[str]:
         """Fetch a model's readme, in Markdown.
 
         API: https://replicate.com/docs/reference/http#models.readme.get
@@ -217,7 +216,7 @@ class Readmes(Namespace[M]):
 
         """
         target = ("models", *owner_and_name("model", owner, name), "readme")
-        return await self._transport.finish(self._send("GET", target, Expect.TEXT, options))
+        return self._transport.finish(self._send("GET", target, Expect.TEXT, options))
 
     async_get: Final = async_operation(get)
 
@@ -252,14 +251,14 @@ class Models(Namespace[M]):
         return resource
 
     @operation
-    async def list(
+    def list(
         self,
         cursor: str | EllipsisType = ...,
         *,
         sort_by: Literal["model_created_at", "latest_version_created_at"] | None = None,
         sort_direction: Literal["asc", "desc"] | None = None,
         **options: Unpack[Options],
-    ) -> Page[Model[M]]:
+    ) -> Awaitable[Page[Model[M]]]:
         """Fetch a page of public models, 25 to a page.
 
         API: https://replicate.com/docs/reference/http#models.list
@@ -274,12 +273,12 @@ class Models(Namespace[M]):
 
         """
         query = drop_none(sort_by=sort_by, sort_direction=sort_direction)
-        return await page_of(self, Model[M], ("models",), cursor, options, query=query)
+        return page_of(self, Model[M], ("models",), cursor, options, query=query)
 
     async_list: Final = async_operation(list)
 
     @operation
-    async def search(self, query: str, **options: Unpack[Options]) -> Page[Model[M]]:
+    def search(self, query: str, **options: Unpack[Options]) -> Awaitable[Page[Model[M]]]:
         """Fetch a page of the public models that match a query.
 
         API: https://replicate.com/docs/reference/http#models.search
@@ -291,17 +290,17 @@ class Models(Namespace[M]):
             ReplicateError: The request failed.
 
         """
-        return await page_of(self, Model[M], ("models",), ..., options, text=query)
+        return page_of(self, Model[M], ("models",), ..., options, text=query)
 
     async_search: Final = async_operation(search)
 
     @operation
-    async def get(
+    def get(
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         **options: Unpack[Options],
-    ) -> Model[M]:
+    ) -> Awaitable[Model[M]]:
         """Fetch a model: ``get("owner/name")`` or ``get("owner", "name")``.
 
         API: https://replicate.com/docs/reference/http#models.get
@@ -315,12 +314,12 @@ class Models(Namespace[M]):
 
         """
         target = ("models", *owner_and_name("model", owner, name))
-        return await fetch(self, Model[M], "GET", target, options)
+        return fetch(self, Model[M], "GET", target, options)
 
     async_get: Final = async_operation(get)
 
     @operation
-    async def create(
+    def create(
         self,
         owner: str,
         name: str,
@@ -333,7 +332,7 @@ class Models(Namespace[M]):
         license_url: str | None = None,
         cover_image_url: str | None = None,
         **options: Unpack[Options],
-    ) -> Model[M]:
+    ) -> Awaitable[Model[M]]:
         """Create a model without a version, as the destination of a push or a training.
 
         API: https://replicate.com/docs/reference/http#models.create
@@ -366,12 +365,12 @@ class Models(Namespace[M]):
                 cover_image_url=cover_image_url,
             ),
         }
-        return await fetch(self, Model[M], "POST", ("models",), options, body)
+        return fetch(self, Model[M], "POST", ("models",), options, body)
 
     async_create: Final = async_operation(create)
 
     @operation
-    async def update(
+    def update(
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
@@ -383,7 +382,7 @@ class Models(Namespace[M]):
         license_url: str | None = None,
         weights_url: str | None = None,
         **options: Unpack[Options],
-    ) -> Model[M]:
+    ) -> Awaitable[Model[M]]:
         """Update the metadata of a model; None leaves a field as it is.
 
         API: https://replicate.com/docs/reference/http#models.update
@@ -411,17 +410,17 @@ class Models(Namespace[M]):
             license_url=license_url,
             weights_url=weights_url,
         )
-        return await fetch(self, Model[M], "PATCH", target, options, body)
+        return fetch(self, Model[M], "PATCH", target, options, body)
 
     async_update: Final = async_operation(update)
 
     @operation
-    async def delete(
+    def delete(
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         **options: Unpack[Options],
-    ) -> bool:
+    ) -> Awaitable[bool]:
         """Delete a private model of yours that has no versions.
 
         API: https://replicate.com/docs/reference/http#models.delete
@@ -438,7 +437,7 @@ class Models(Namespace[M]):
             APIStatusError: The model is public, or has versions.
 
         """
-        return await self._delete(("models", *owner_and_name("model", owner, name)), options)
+        return self._delete(("models", *owner_and_name("model", owner, name)), options)
 
     async_delete: Final = async_operation(delete)
 

@@ -482,7 +482,7 @@ def _to_query(cursor: str) -> dict[str, object]:
     return dict(parse_qsl(cursor.partition("#")[0].partition("?")[2], keep_blank_values=True))
 
 
-async def page_of(
+def page_of(
     resource: Resource[Any],
     kind: type[R],
     target: tuple[str, ...],
@@ -492,11 +492,11 @@ async def page_of(
     query: Query | None = None,
     text: str | None = None,
     page_class: type[Page[Any]] = Page,
-) -> Page[R]:
+) -> Awaitable[Page[R]]:
     """Fetch the page at a cursor, or the first one: with a query, or of a search for a text."""
     source = _PageSource(resource, kind, target, options, text)
     request = source.request(cursor if isinstance(cursor, str) else None, query)
-    return source.to_page(await resource._transport.finish(request), page_class)
+    return resource._transport.finish(request.then(source.to_page, page_class))
 
 
 defer_annotations(globals())

@@ -25,7 +25,7 @@ from .identifier import id_of
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from datetime import datetime
     from types import EllipsisType
     from typing import Any, Final, Literal, Unpack
@@ -247,7 +247,7 @@ class Predictions(Namespace[M]):
     async_create: Final = async_operation(create)
 
     @operation
-    async def get(self, id: str | HasId, **options: Unpack[Options]) -> Prediction[M]:
+    def get(self, id: str | HasId, **options: Unpack[Options]) -> Awaitable[Prediction[M]]:
         """Fetch a prediction.
 
         API: https://replicate.com/docs/reference/http#predictions.get
@@ -260,13 +260,14 @@ class Predictions(Namespace[M]):
 
         """
         id = id if isinstance(id, str) else resource_id("id", id)
-        pending = self._send("GET", ("predictions", id), Expect.RECORD, options)
-        return Prediction._of(await self._transport.finish(pending), self._session)
+        # `Prediction[M]` would be a call, in what programs do most often.
+        kind: type[Prediction[M]] = Prediction
+        return fetch(self, kind, "GET", ("predictions", id), options, expect=Expect.RECORD)
 
     async_get: Final = async_operation(get)
 
     @operation
-    async def cancel(self, id: str | HasId, **options: Unpack[Options]) -> Prediction[M]:
+    def cancel(self, id: str | HasId, **options: Unpack[Options]) -> Awaitable[Prediction[M]]:
         """Cancel a running prediction.
 
         API: https://replicate.com/docs/reference/http#predictions.cancel
@@ -282,7 +283,7 @@ class Predictions(Namespace[M]):
 
         """
         target = ("predictions", resource_id("id", id), "cancel")
-        return await fetch(self, Prediction[M], "POST", target, options, expect=Expect.RECORD)
+        return fetch(self, Prediction[M], "POST", target, options, expect=Expect.RECORD)
 
     async_cancel: Final = async_operation(cancel)
 
@@ -362,7 +363,7 @@ class Predictions(Namespace[M]):
     async_stream: Final = async_streaming(stream)
 
     @operation
-    async def list(
+    def list(
         self,
         cursor: str | EllipsisType = ...,
         *,
@@ -370,7 +371,7 @@ class Predictions(Namespace[M]):
         created_before: str | datetime | None = None,
         source: Literal["web"] | None = None,
         **options: Unpack[Options],
-    ) -> Page[Prediction[M]]:
+    ) -> Awaitable[Page[Prediction[M]]]:
         """Fetch a page of your predictions, newest first, 100 to a page.
 
         API: https://replicate.com/docs/reference/http#predictions.list
@@ -388,7 +389,7 @@ class Predictions(Namespace[M]):
         from .pagination import page_of
 
         query = {"created_after": created_after, "created_before": created_before, "source": source}
-        return await page_of(self, Prediction[M], ("predictions",), cursor, options, query=query)
+        return page_of(self, Prediction[M], ("predictions",), cursor, options, query=query)
 
     async_list: Final = async_operation(list)
 

@@ -18,7 +18,7 @@ from .identifier import owner_and_name, resolve
 from .pagination import page_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
@@ -130,7 +130,7 @@ class Trainings(Namespace[M]):
     async_create: Final = async_operation(create)
 
     @operation
-    async def get(self, id: str | HasId, **options: Unpack[Options]) -> Training[M]:
+    def get(self, id: str | HasId, **options: Unpack[Options]) -> Awaitable[Training[M]]:
         """Fetch a training.
 
         API: https://replicate.com/docs/reference/http#trainings.get
@@ -143,12 +143,12 @@ class Trainings(Namespace[M]):
 
         """
         target = ("trainings", resource_id("id", id))
-        return await fetch(self, Training[M], "GET", target, options, expect=Expect.RECORD)
+        return fetch(self, Training[M], "GET", target, options, expect=Expect.RECORD)
 
     async_get: Final = async_operation(get)
 
     @operation
-    async def cancel(self, id: str | HasId, **options: Unpack[Options]) -> Training[M]:
+    def cancel(self, id: str | HasId, **options: Unpack[Options]) -> Awaitable[Training[M]]:
         """Cancel a running training.
 
         API: https://replicate.com/docs/reference/http#trainings.cancel
@@ -164,14 +164,14 @@ class Trainings(Namespace[M]):
 
         """
         target = ("trainings", resource_id("id", id), "cancel")
-        return await fetch(self, Training[M], "POST", target, options, expect=Expect.RECORD)
+        return fetch(self, Training[M], "POST", target, options, expect=Expect.RECORD)
 
     async_cancel: Final = async_operation(cancel)
 
     @operation
-    async def list(
+    def list(
         self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
-    ) -> Page[Training[M]]:
+    ) -> Awaitable[Page[Training[M]]]:
         """Fetch a page of your trainings, newest first, 100 to a page.
 
         API: https://replicate.com/docs/reference/http#trainings.list
@@ -183,7 +183,7 @@ class Trainings(Namespace[M]):
             ReplicateError: The request failed.
 
         """
-        return await page_of(self, Training[M], ("trainings",), cursor, options)
+        return page_of(self, Training[M], ("trainings",), cursor, options)
 
     async_list: Final = async_operation(list)
 

@@ -12,6 +12,7 @@ from .identifier import owner_and_name
 from .pagination import page_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
@@ -181,14 +182,14 @@ class Versions(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def list(
+    def list(
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         *,
         cursor: str | EllipsisType = ...,
         **options: Unpack[Options],
-    ) -> Page[Version[M]]:
+    ) -> Awaitable[Page[Version[M]]]:
         """Fetch a page of a model's versions, newest first; an official model may have none.
 
         API: https://replicate.com/docs/reference/http#models.versions.list
@@ -203,18 +204,18 @@ class Versions(Namespace[M]):
 
         """
         target = ("models", *owner_and_name("model", owner, name), "versions")
-        return await page_of(self, Version[M], target, cursor, options)
+        return page_of(self, Version[M], target, cursor, options)
 
     async_list: Final = async_operation(list)
 
     @operation
-    async def get(
+    def get(
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         version_id: str | HasId = "",
         **options: Unpack[Options],
-    ) -> Version[M]:
+    ) -> Awaitable[Version[M]]:
         """Fetch a version of a model.
 
         API: https://replicate.com/docs/reference/http#models.versions.get
@@ -229,18 +230,18 @@ class Versions(Namespace[M]):
 
         """
         target = _target(owner, name, version_id)
-        return await fetch(self, Version[M], "GET", target, options, expect=Expect.RECORD)
+        return fetch(self, Version[M], "GET", target, options, expect=Expect.RECORD)
 
     async_get: Final = async_operation(get)
 
     @operation
-    async def delete(
+    def delete(
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         version_id: str | HasId = "",
         **options: Unpack[Options],
-    ) -> bool:
+    ) -> Awaitable[bool]:
         """Delete a version of a private model of yours, with its predictions and their files.
 
         The API carries out the deletion within a few minutes.
@@ -260,7 +261,7 @@ class Versions(Namespace[M]):
             APIStatusError: The version is in use, or others have run it.
 
         """
-        return await self._delete(_target(owner, name, version_id), options)
+        return self._delete(_target(owner, name, version_id), options)
 
     async_delete: Final = async_operation(delete)
 
@@ -288,9 +289,9 @@ class VersionsOfModel(Namespace[M]):
         return type(self)(self._session, mode).of(self._model)
 
     @operation
-    async def list(
+    def list(
         self, *, cursor: str | EllipsisType = ..., **options: Unpack[Options]
-    ) -> Page[Version[M]]:
+    ) -> Awaitable[Page[Version[M]]]:
         """Fetch a page of the model's versions, newest first; see `Versions.list`.
 
         API: https://replicate.com/docs/reference/http#models.versions.list
@@ -302,14 +303,14 @@ class VersionsOfModel(Namespace[M]):
             NotFoundError: The model does not exist.
 
         """
-        return await unchecked(Versions[M].list)(
+        return unchecked(Versions[M].list)(
             Versions(self._session, self._mode), *self._model, cursor=cursor, **options
         )
 
     async_list: Final = async_operation(list)
 
     @operation
-    async def get(self, id: str | HasId, **options: Unpack[Options]) -> Version[M]:
+    def get(self, id: str | HasId, **options: Unpack[Options]) -> Awaitable[Version[M]]:
         """Fetch a version of the model; see `Versions.get`.
 
         API: https://replicate.com/docs/reference/http#models.versions.get
@@ -321,14 +322,14 @@ class VersionsOfModel(Namespace[M]):
             NotFoundError: The version does not exist.
 
         """
-        return await unchecked(Versions[M].get)(
+        return unchecked(Versions[M].get)(
             Versions(self._session, self._mode), *self._model, id, **options
         )
 
     async_get: Final = async_operation(get)
 
     @operation
-    async def delete(self, id: str | HasId, **options: Unpack[Options]) -> bool:
+    def delete(self, id: str | HasId, **options: Unpack[Options]) -> Awaitable[bool]:
         """Delete a version of the model; see `Versions.delete`.
 
         API: https://replicate.com/docs/reference/http#models.versions.delete
@@ -340,7 +341,7 @@ class VersionsOfModel(Namespace[M]):
             NotFoundError: The version does not exist.
 
         """
-        return await unchecked(Versions[M].delete)(
+        return unchecked(Versions[M].delete)(
             Versions(self._session, self._mode), *self._model, id, **options
         )
 

@@ -1,7 +1,7 @@
 //! Work of the core as a Python object that is waited for or awaited.
 //!
 //! Every method of the core that takes time returns a [`PyPending`]. `wait()` runs it on the
-//! calling thread. Awaiting it spawns it on the runtime; when it is done, the worker adds its slot
+//! calling thread, and so does awaiting it after `blocking()`. Else, awaiting it spawns it on the runtime; when it is done, the worker adds its slot
 //! to the mailbox of the event loop's [`Port`] and wakes the loop. The loop takes all slots, and
 //! steps each waiting task at once, in its own context, which saves a callback handle and a turn of
 //! the loop per response.
@@ -81,6 +81,10 @@ pub(crate) struct PyPending {
     begun: OnceLock<Begun>,
     is_awaited: AtomicBool,
     is_blocking: AtomicBool,
+    /// Whether `await` blocks this thread.
+    blocks: AtomicBool,
+    /// What makes the result of the work's, and its second argument.
+    convert: OnceLock<(Py<PyAny>, Py<PyAny>)>,
     /// The result, after `result()` or `exception()` and before it was awaited.
     result: Mutex<Option<Result<Py<PyAny>, Py<PyBaseException>>>>,
     /// The argument of `cancel()`.
@@ -147,6 +151,8 @@ impl PyPending {
             begun: OnceLock::new(),
             is_awaited: AtomicBool::new(false),
             is_blocking: AtomicBool::new(false),
+            blocks: AtomicBool::new(false),
+            convert: OnceLock::new(),
             result: Mutex::default(),
             cancel_message: Mutex::default(),
             closed: Mutex::default(),
@@ -189,7 +195,7 @@ impl PyPending {
         self.context().write_log(py);
         let delivered = match (&self.provider, outcome) {
             (Provider::Feed(feed), _) => feed.take(py),
-            (Provider::Job(_), Ok(delivery)) => return delivery(py),
+            (Provider::Job(_), Ok(delivery)) => return self.converted(py, delivery(py)?),
             (Provider::Job(_), Err(failure)) => Err(failure),
         };
         delivered.map_err(|failure| {
@@ -200,6 +206,13 @@ impl PyPending {
                 _ => error,
             }
         })
+    }
+
+    fn converted(&self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        match self.convert.get() {
+            Some((convert, argument)) => convert.call1(py, (value, argument)),
+            None => Ok(value),
+        }
     }
 
     /// Note that the caller has received the result.
@@ -404,6 +417,24 @@ impl PyPending {
         Ok(result)
     }
 
+    /// Have `await` block this thread as `wait` does; return this object.
+    fn blocking(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf.get().blocks.store(true, Ordering::Relaxed);
+        slf
+    }
+
+    /// Have `convert(result, argument)` be the result, which is called where that is received;
+    /// return this object. It may be called once.
+    fn then(
+        slf: Bound<'_, Self>,
+        convert: Py<PyAny>,
+        argument: Py<PyAny>,
+    ) -> PyResult<Bound<'_, Self>> {
+        let set = slf.get().convert.set((convert, argument));
+        set.map_err(|_| PyRuntimeError::new_err("this call has a conversion already"))?;
+        Ok(slf)
+    }
+
     /// Begin the work as if it were awaited on the hub that `port` leads to.
     fn start_on(
         &self,
@@ -499,6 +530,9 @@ impl PyPending {
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let this = slf.get();
+        if this.blocks.load(Ordering::Relaxed) {
+            return Ok(slf);
+        }
         // A callback may have started the work.
         this.ensure_started(slf.py())?;
         if this.is_awaited.swap(true, Ordering::Relaxed) {
@@ -509,6 +543,10 @@ impl PyPending {
 
     fn __next__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let (this, py) = (slf.get(), slf.py());
+        if this.blocks.load(Ordering::Relaxed) {
+            let value = this.wait(py)?;
+            return Err(stop_iteration(value.into_bound(py)));
+        }
         this.check_process(py)?;
         if let Some(result) = take(&this.result) {
             this.set_delivered();
@@ -638,6 +676,10 @@ impl PyPending {
     /// break.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.context.traverse(&visit)?;
+        if let Some((convert, argument)) = self.convert.get() {
+            visit.call(convert)?;
+            visit.call(argument)?;
+        }
         if let Ok(result) = self.result.try_lock() {
             match &*result {
                 Some(Ok(value)) => visit.call(value)?,

@@ -1,13 +1,14 @@
 """Operations: each API endpoint is defined once, and called from both clients.
 
-An operation is an ``async def`` method of a `Resource`. It awaits the resource's transport and
-nothing else, so that the transport decides whether it suspends:
+An operation is an ``async def`` method of a `Resource`, or, if it is one request, a method that
+returns its awaitable. It awaits the resource's transport and nothing else, so that the transport
+decides whether it suspends:
 
 * Through an ``Async`` resource it is a coroutine function.
-* Through a ``Sync`` resource its coroutine runs to its end in one step, because the `Blocking`
+* Through a ``Sync`` resource its awaitable runs to its end in one step, because the `Blocking`
   transport never suspends.
 * Through the class (``Predictions.get(resource, id)``) it is a function in the resource's mode.
-* `unchecked(Predictions.get)` is the coroutine function itself, for operations that await others.
+* `unchecked(Predictions.get)` is the function itself, for operations that await others.
 
 A call checks its arguments first (`arguments`).
 
@@ -17,6 +18,7 @@ A call checks its arguments first (`arguments`).
 
 from __future__ import annotations
 
+from .._core import Pending
 from .arguments import BLOCKING_RULES, RULES, checker
 from .resource import OPTIONS, Resource
 from .session import Async, Sync
@@ -34,7 +36,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
     from typing import Any, Concatenate, Self
 
     Function, Method = types.FunctionType, types.MethodType
@@ -112,6 +114,7 @@ class ResourceMethod:
     def _wrap(self, call: F, function: Callable[..., Any] | None = None) -> F:
         """Set the name, signature and documentation of `call` to those of `function`."""
         function = self.function if function is None else function
+        _set_result_type(function)
         defer(function, function.__module__, self.owner)
         call.__module__ = (self.owner or function).__module__
         call.__name__, call.__qualname__ = self.__name__, self._path
@@ -119,6 +122,17 @@ class ResourceMethod:
         call.__annotations__ = function.__annotations__
         call.__wrapped__ = function  # type: ignore[attr-defined] # as `functools.wraps` does
         return call
+
+
+def _set_result_type(function: Callable[..., Any]) -> None:
+    """Annotate a function that returns an awaitable as if it were an ``async def``."""
+    annotations = texts(function)
+    text: str = annotations.get("return", "")
+    if text.startswith(_AWAITABLE):
+        annotations["return"] = text[len(_AWAITABLE) : -1]
+
+
+_AWAITABLE = "Awaitable["
 
 
 def _attribute_of_function(name: str) -> property:
@@ -134,11 +148,11 @@ for _name in ("closure", "code", "defaults", "globals", "kwdefaults", "wrapped")
 
 
 class operation(ResourceMethod, Generic[P, T]):  # noqa: N801 - reads as a decorator
-    """Decorate an ``async def`` as a method that returns one result."""
+    """Decorate a function whose awaited result a method returns."""
 
-    function: Callable[..., Coroutine[Any, Any, T]]
+    function: Callable[..., Awaitable[T]]
 
-    def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
+    def __init__(self, function: Callable[Concatenate[Any, P], Awaitable[T]]) -> None:
         super().__init__(function)
 
     @overload
@@ -226,8 +240,8 @@ def with_options(function: Callable[..., Any]) -> str | None:
     return "\n".join([text.rstrip(), "", f"{margin}Options:", *listed, "", margin])
 
 
-def unchecked(method: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Return an operation's coroutine function, for another operation that awaits it.
+def unchecked(method: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """Return an operation's function, for another operation that awaits it.
 
     The arguments were checked when the outer operation was called.
 
@@ -247,12 +261,17 @@ def _as_async(method: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Any]]
     return call
 
 
-# The coroutine functions of operations, by the unbound functions of their classes.
+# The functions of operations, by the unbound functions of their classes.
 _FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
-def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never suspends."""
+def run_blocking(work: Awaitable[T]) -> T:
+    """Run a coroutine that never suspends, or wait for a `Pending` that blocks."""
+    if isinstance(work, Pending):
+        # A value of a class with a type parameter, whose argument is not known here.
+        answer: T = work.wait()  # pyright: ignore[reportUnknownMemberType]
+        return answer
+    coroutine: Any = work
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -358,7 +377,9 @@ def _stepped(method: ResourceMethod) -> Callable[..., Any]:
         if args and (adapter := args[0]._session.adapter) is not None:
             return adapter.call(function, perform, check, args, kwargs)
         # The body of `run_blocking`, to save a call for each operation.
-        coroutine = perform(*check(args, kwargs), **kwargs)
+        coroutine: Any = perform(*check(args, kwargs), **kwargs)
+        if type(coroutine) is Pending:
+            return coroutine.wait()  # pyright: ignore[reportUnknownVariableType] - of any result
         try:
             coroutine.send(None)
         except StopIteration as stop:

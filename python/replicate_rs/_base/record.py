@@ -15,7 +15,7 @@ from .typing import TypeVar, defer_annotations, is_array, is_object, overload
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Iterator, Mapping
     from datetime import datetime
     from typing import Any, ClassVar, Self, TypeAlias, TypeGuard
 
@@ -213,7 +213,7 @@ def _restored(kind: type[Record[Any]], data: JSONObject, session: Session) -> Re
     return record
 
 
-async def fetch(
+def fetch(
     resource: Resource[Any],
     kind: type[R],
     method: str,
@@ -222,12 +222,27 @@ async def fetch(
     body: Mapping[str, object] | None = None,
     *,
     expect: Expect[JSONObject] = Expect.OBJECT,
-) -> R:
-    """Send a request, and return the object in its response as a record."""
-    data = await resource._transport.finish(
-        resource._send(method, target, expect, options, body=body)
-    )
-    return kind._of(data, resource._session)
+) -> Awaitable[R]:
+    """Send a request; its result is the object in its response, as a record."""
+    pending = resource._send(method, target, expect, options, body=body)
+    convert: Any = kind._of
+    return resource._transport.finish(pending.then(convert, resource._session))
+
+
+def fetch_into(
+    record: Record[Any],
+    method: str,
+    target: Target,
+    options: Options,
+    expect: Expect[JSONObject] = Expect.RECORD,
+) -> Awaitable[None]:
+    """Send a request; the fields of the object in its response replace the record's."""
+    pending = record._send(method, target, expect, options)
+    return record._transport.finish(pending.then(_replace_fields, record))
+
+
+def _replace_fields(data: JSONObject, record: Record[Any]) -> None:
+    record._update(data)
 
 
 class timestamp_property:  # noqa: N801 - used as a field

@@ -10,7 +10,7 @@ from .session import Async, Sync
 from .typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Any, Literal, Protocol, Self, TypeAlias
 
     from .._core import Core, Pending, Upload
@@ -141,11 +141,10 @@ class Resource(Generic[M]):
             keeps=keeps,
         )
 
-    async def _delete(self, target: Target, options: Options) -> bool:
-        """Send a DELETE request; return whether the API accepted it."""
-        return (
-            await self._transport.finish(self._send("DELETE", target, Expect.STATUS, options)) < 300
-        )
+    def _delete(self, target: Target, options: Options) -> Awaitable[bool]:
+        """Send a DELETE request; its result is whether the API accepted it."""
+        pending = self._send("DELETE", target, Expect.STATUS, options)
+        return self._transport.finish(pending.then(int.__lt__, 300))
 
 
 def _content(

@@ -70,13 +70,19 @@ def wait(pending: Waitable[T]) -> T:
     return pending.wait()
 
 
+async def _wait(pending: Waitable[T]) -> T:
+    return wait(pending)
+
+
 class Blocking:
     """Waits on the calling thread: these coroutines never suspend."""
 
     @staticmethod
-    async def finish(pending: Waitable[T]) -> T:
-        """Wait on this thread."""
-        return pending.wait() if "greenlet" not in modules else wait(pending)
+    def finish(pending: Waitable[T]) -> Awaitable[T]:
+        """Return what waits on this thread when it is awaited."""
+        if isinstance(pending, Pending) and "greenlet" not in modules:
+            return pending.blocking()
+        return _wait(pending)
 
     @staticmethod
     async def call(function: Callable[..., T], *args: object) -> T:

@@ -36,6 +36,10 @@ class Deferred(Generic[T]):
     def give_up(self) -> None:
         """Do nothing: the work has not begun."""
 
+    def then(self, convert: Callable[[T, Any], S], argument: Any) -> Deferred[S]:
+        """Return the result converted by `convert(result, argument)`."""
+        return convert_result(self, lambda result: convert(result, argument))
+
     def wait(self) -> T:
         """Do the work on this thread."""
         return run_blocking(self._run(Blocking))

@@ -10,6 +10,7 @@ from ..collection import Collection
 from ..model import Model
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from typing import Any, Unpack
 
     from .._base.resource import Options, Resource
@@ -50,14 +51,15 @@ class SearchResult(Record[M]):
         return self._views("collections", Collection[M])
 
 
-async def search(
+def search(
     client: Resource[M], query: str, *, limit: int | None = None, **options: Unpack[Options]
-) -> SearchResult[M]:
+) -> Awaitable[SearchResult[M]]:
     """Search for models, collections and pages of the documentation; see `client.search`."""
     pending = client._send(
         "GET", ("search",), Expect.OBJECT, options, query={"query": query, "limit": limit}
     )
-    return SearchResult._of(await client._transport.finish(pending), client._session)
+    convert: Any = SearchResult._of
+    return client._transport.finish(pending.then(convert, client._session))
 
 
 defer_annotations(globals())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from .._base.operation import async_operation, operation
-from .._base.record import Record, timestamp_property
+from .._base.record import Record, fetch_into, timestamp_property
 from .._base.resource import M
 from .._base.typing import TYPE_CHECKING, defer_annotations
-from .._core import Expect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
     from typing import Any, ClassVar, Final, Literal, Unpack
 
     from .._base.resource import Options
@@ -104,7 +103,7 @@ class Job(Record[M]):
         return ()
 
     @operation
-    async def reload(self, **options: Unpack[Options]) -> None:
+    def reload(self, **options: Unpack[Options]) -> Awaitable[None]:
         """Fetch the present state into this object.
 
         See https://replicate.com/docs/reference/http#predictions.get and ``#trainings.get``.
@@ -113,13 +112,12 @@ class Job(Record[M]):
             NotFoundError: It does not exist.
 
         """
-        pending = self._send("GET", (self._path, self.id), Expect.RECORD, options)
-        self._update(await self._transport.finish(pending))
+        return fetch_into(self, "GET", (self._path, self.id), options)
 
     async_reload: Final = async_operation(reload)
 
     @operation
-    async def cancel(self, **options: Unpack[Options]) -> None:
+    def cancel(self, **options: Unpack[Options]) -> Awaitable[None]:
         """Cancel it, and update this object from the answer.
 
         See https://replicate.com/docs/reference/http#predictions.cancel and ``#trainings.cancel``.
@@ -128,8 +126,7 @@ class Job(Record[M]):
             NotFoundError: It does not exist.
 
         """
-        pending = self._send("POST", (self._path, self.id, "cancel"), Expect.RECORD, options)
-        self._update(await self._transport.finish(pending))
+        return fetch_into(self, "POST", (self._path, self.id, "cancel"), options)
 
     async_cancel: Final = async_operation(cancel)
 
