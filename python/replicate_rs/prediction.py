@@ -260,8 +260,8 @@ class Predictions(Namespace[M]):
 
         """
         id = id if isinstance(id, str) else resource_id("id", id)
-        # `Prediction[M]` would be a call, in what programs do most often.
-        kind: type[Prediction[M]] = Prediction
+        # Written with its parameter, it would be a call, in what programs do most often.
+        kind: type[Prediction[M]] = Prediction  # pyright: ignore[reportAssignmentType] - it is
         return fetch(self, kind, "GET", ("predictions", id), options, expect=Expect.RECORD)
 
     async_get: Final = async_operation(get)

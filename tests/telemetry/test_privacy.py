@@ -164,6 +164,25 @@ class TestPropagation:
         )
         assert "traceparent" not in file.headers
 
+    @pytest.mark.parametrize(
+        ("name", "call"),
+        [
+            ("predictions.get", lambda client: client.predictions.get("p1")),
+            ("predictions.list", lambda client: client.predictions.list()),
+            ("models.delete acme/x", lambda client: client.models.delete("acme", "x")),
+            ("files.create", lambda client: client.files.create(b"content")),
+        ],
+    )
+    def test_the_span_of_an_operation_is_that_of_its_request(self, both, recorded, name, call):
+        recorded.instrument(propagate=True)
+        content = {**prediction(), "name": "f", "results": [], "next": None, "previous": None}
+        with Wire(lambda seen: reply(content)) as wire:
+            client = both.client(wire.base_url)
+            with recorded.tracer.start_as_current_span("caller"):
+                both(lambda: call(client))
+            span = recorded.span(name).context
+            assert f"{span.span_id:016x}" in wire.seen[0].headers["traceparent"]
+
     def test_a_header_of_the_caller_s_own_comes_first(self, both, recorded):
         recorded.instrument(propagate=True)
         with Wire(lambda seen: reply(prediction())) as wire:

@@ -58,11 +58,15 @@ class Observer:
 
         async def perform(*args: Any, **kwargs: Any) -> Any:
             operation = self._begin(name, function, args, kwargs)
-            work = function(*args, **kwargs)
+
+            async def work() -> Any:
+                # The function may make its request before its result is awaited.
+                return await function(*args, **kwargs)
+
             if function.__name__ == "create":
                 cancels = kwargs.get("cancel_on_exit", True)
-                return await perform_create(args[0], operation, work, cancels=cancels)
-            result = await perform_within(operation, work)
+                return await perform_create(args[0], operation, work(), cancels=cancels)
+            result = await perform_within(operation, work())
             if isinstance(result, Relay):
                 # It ends with its stream; if that is never read, with the relay.
                 operation.note_stream(result.prediction, is_complete=False)
