@@ -55,7 +55,7 @@ def test_an_interrupt_of_a_repeated_request_cancels_what_that_created():
 
     def twice(request, send):
         send(request)
-        with Interruption(0):
+        with Interruption(0, lambda: len(wire.seen) == 2):
             return send(request)
 
     def answer_each(seen):

@@ -17,10 +17,17 @@ PYTHON = "a Python function"
 
 
 class Interruption:
-    """Raise where a signal handler may run: at the `number`-th place after the first answer."""
+    """Raise where a signal handler may run: at the `number`-th place after the first answer.
 
-    def __init__(self, number: int) -> None:
+    Args:
+        number: Which place.
+        has_begun: Returns whether the first request was sent. It is sent while the caller blocks.
+
+    """
+
+    def __init__(self, number: int, has_begun: Callable[[], bool]) -> None:
         self.number = number
+        self._has_begun = has_begun
         self.place: str | None = None
         self._is_armed = False
         # The instruction that each frame executed last, by the frame's id.
@@ -41,19 +48,19 @@ class Interruption:
         if "replicate_rs" not in code.co_filename:
             return None
         frame.f_trace_opcodes = True
-        if event == "call" and frame.f_back is not None:
-            # Calls of Python functions check at their beginning, not after their end.
-            self._last[id(frame.f_back)] = PYTHON
+        if event == "call":
+            # Calls of Python functions check at their beginning, which is not traced as an
+            # instruction, and not after their end.
+            self._last[id(frame)] = "RESUME"
+            if frame.f_back is not None:
+                self._last[id(frame.f_back)] = PYTHON
         elif event == "exception":
             self._last[id(frame)] = None
         elif event == "opcode":
             now = opcode.opname[code.co_code[frame.f_lasti]]
             before, self._last[id(frame)] = self._last.get(id(frame)), now
             is_check = before in CHECKS
-            if not self._is_armed and code.co_qualname == "Blocking.finish":
-                # The blocking wait for the response has just returned. It may have called functions
-                # that observe requests.
-                self._is_armed = is_check = before in ("CALL", PYTHON)
+            self._is_armed = self._is_armed or self._has_begun()
             # What is awaited is a coroutine, which a Python function returns before it begins.
             if self._is_armed and is_check and now != "GET_AWAITABLE":
                 self.number -= 1
@@ -86,7 +93,7 @@ def interrupt_everywhere(wire: Wire, call: Callable[[], object], cancel: str) ->
     number = 0
     while True:
         wire.seen.clear()
-        with Interruption(number) as interruption:
+        with Interruption(number, lambda: bool(wire.seen)) as interruption:
             try:
                 call()
                 routes = None
