@@ -547,6 +547,16 @@ def test_export(both, client, server, path, tmp_path):
     assert (data["key"], data["input"], data["output"]) == ("a", {"text": "x"}, "X")
 
 
+def begin_with_empty_journal(both, results):
+    """Collect results on a thread; the call reads a few inputs at a time."""
+    found = []
+    thread = threading.Thread(target=lambda: found.extend(collect(both, results)))
+    thread.start()
+    until(lambda: results._runner is not None and results._runner._intake._hungry)
+    until(lambda: not results._runner._intake._is_skipping)
+    return thread, found
+
+
 def test_more_inputs_of_a_dead_process_than_may_run(both, client, server, path):
     """What is taken over runs although as many inputs are taken as may be, and others wait."""
     first, second = (open_store(str(path), "acme/shout") for _ in range(2))
@@ -561,13 +571,8 @@ def test_more_inputs_of_a_dead_process_than_may_run(both, client, server, path):
         yield from texts(60)[40:]
 
     results = client.map("acme/shout", inputs(), journal=path, concurrency=2)
-    found = []
-    thread = threading.Thread(target=lambda: found.extend(collect(both, results)))
-    thread.start()
+    thread, found = begin_with_empty_journal(both, results)
     held = lambda: results._runner._intake._held  # noqa: E731 - asked several times
-    # It has begun with an empty journal.
-    until(lambda: results._runner is not None and results._runner._intake._hungry)
-    until(lambda: not results._runner._intake._is_skipping)
     first.claim(others[:40])
     second.claim(others[40:])
     claimed.set()
@@ -612,12 +617,7 @@ def test_inputs_of_a_dead_process_come_while_a_turn_is_waited_for(
         yield from texts(40)
 
     results = client.map("acme/shout", inputs(), journal=path, concurrency=1, rate=600, timeout=30)
-    found = []
-    thread = threading.Thread(target=lambda: found.extend(collect(both, results)))
-    thread.start()
-    # It has begun with an empty journal, so that it reads a few inputs at a time.
-    until(lambda: results._runner is not None and results._runner._intake._hungry)
-    until(lambda: not results._runner._intake._is_skipping)
+    thread, found = begin_with_empty_journal(both, results)
     claims = store.claim(others)
     claimed.set()
     assert is_waited_for.wait(20)
