@@ -113,24 +113,26 @@ class ConcurrentRuns:
         """
         end, count = time.perf_counter() + seconds, 0
         with closing(selectors.DefaultSelector()) as selector:
+
+            def repeat(requests: RunRequests, connection: ssl.SSLSocket) -> Iterator[int]:
+                """Run the model again and again; yield where the connection has nothing to read."""
+                nonlocal count
+                while True:
+                    output = yield from requests.run(connection)
+                    if len(output) != self._size:
+                        raise ValueError(f"wrong answer: {len(output)} bytes")
+                    count += 1
+                    if add(1) >= end:
+                        selector.unregister(connection)
+                        return
+
             for requests, connection in zip(self._requests, self._connections, strict=True):
-                run = requests.run(connection)
-                next(run)
-                selector.register(connection, selectors.EVENT_READ, (requests, connection, [run]))
+                runs = repeat(requests, connection)
+                selector.register(connection, selectors.EVENT_READ, runs)
+                next(runs, None)
             while selector.get_map():
                 for key, _ in selector.select():
-                    requests, connection, current = key.data
-                    try:
-                        next(current[0])
-                    except StopIteration as stop:
-                        if len(stop.value) != self._size:
-                            raise ValueError(f"wrong answer: {len(stop.value)} bytes") from None
-                        count += 1
-                        if add(1) >= end:
-                            selector.unregister(connection)
-                            continue
-                        current[0] = requests.run(connection)
-                        next(current[0])
+                    next(key.data, None)
         return count
 
 
