@@ -39,7 +39,7 @@ def answering():
 
 @pytest.mark.parametrize("kind", CALLS)
 def test_no_coroutine_is_made(kind, monkeypatch):
-    """The operation's own function returns what the core waits for, where there are no greenlets."""
+    """An operation returns what the core waits for, where there are no greenlets."""
     monkeypatch.delitem(sys.modules, "greenlet", raising=False)
     with replicate.Replicate("r8_x", base_url="http://127.0.0.1:1") as client:
         method = CALLS[kind](client)
