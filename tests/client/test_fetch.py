@@ -260,3 +260,31 @@ def test_a_function_can_answer_for_a_host_that_fails():
         assert output.read() == b"kept"
         assert b"".join(output.chunks()) == b"kept"
         assert client.stats().streams == 0
+
+
+@pytest.mark.parametrize("end", ["closed", "cancelled"])
+def test_a_cancel_is_sent_although_its_task_ends_before_it_begins(end):
+    """A loop that is closed drops its tasks; `asyncio.run` cancels them before that."""
+
+    async def fetch(request, send):
+        return await send(request)
+
+    with Wire(lambda seen: reply({})) as wire:
+        client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url, fetch=fetch)
+        loop = asyncio.new_event_loop()
+
+        def leave():
+            loop.stop()
+            client._core.detach("POST", ("predictions", "p1", "cancel"), 5)
+            if end == "cancelled":
+                for task in asyncio.all_tasks(loop):
+                    task.cancel()
+                loop.call_soon(loop.stop)
+
+        loop.call_soon(leave)
+        loop.run_forever()
+        if end == "cancelled":
+            loop.run_forever()
+        loop.close()
+        wire.until(lambda: wire.routes == ["POST /v1/predictions/p1/cancel"])
+        wire.until(lambda: client._core.unattended == 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import getpid
 from sys import modules
 from time import monotonic
 
@@ -11,7 +12,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Generator
     from typing import Any, Protocol
 
     from .._core import Core
@@ -137,7 +138,7 @@ class ExitRequests:
 
     def __init__(self, *, is_async: bool) -> None:
         self._is_async = is_async
-        # The loop keeps only weak references to its tasks.
+        # The tasks that have begun: the loop keeps only weak references to them.
         self._tasks: set[object] = set()
         self._running: set[ExitRequest] = set()
 
@@ -152,15 +153,20 @@ class ExitRequests:
         if loop is None:
             self._run_in_thread(request)
             return
-        task: Any = loop.create_task(self._run(request))
+        self._running.add(request)
+        # Tasks call no other methods of a coroutine.
+        coroutine: Any = _Unbegun(lambda: self._run(request), lambda: self._run_in_thread(request))
+        task: Any = loop.create_task(coroutine)
         # The loop may end first, as `asyncio.run` does when it has cancelled all other tasks. No
         # warning is due then.
         task._log_destroy_pending = False
-        self._running.add(request)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _run(self, request: ExitRequest) -> None:
+        from asyncio import current_task
+
+        task: Any = current_task()
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         try:
             await request.finished()
         except Exception:  # noqa: BLE001, S110 - best effort: nobody waits for the answer
@@ -196,6 +202,63 @@ class ExitRequests:
         except RuntimeError:
             # The interpreter is ending and starts no more threads.
             run_request()
+
+
+class _Unbegun:
+    """A coroutine that is created at its first step, for a task that may never come to it.
+
+    A loop drops its tasks when it is closed, and one that is cancelled before its first step runs
+    no code either.
+
+    Args:
+        create: Returns the coroutine.
+        otherwise: Called if the task ends before its first step.
+
+    """
+
+    def __init__(
+        self, create: Callable[[], Coroutine[Any, Any, None]], otherwise: Callable[[], object]
+    ) -> None:
+        self._create = create
+        self._otherwise: Callable[[], object] | None = otherwise
+        self._coroutine: Coroutine[Any, Any, None] | None = None
+        self._process = getpid()
+
+    def _begin(self) -> Coroutine[Any, Any, None]:
+        if self._coroutine is None:
+            self._otherwise = None
+            self._coroutine = self._create()
+        return self._coroutine
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._begin().__await__()
+
+    def send(self, value: Any) -> Any:
+        """Step the coroutine."""
+        return self._begin().send(value)
+
+    def throw(self, error: BaseException) -> Any:
+        """Raise an error where the coroutine waits."""
+        if self._coroutine is None:
+            self._give_up()
+            raise error
+        return self._coroutine.throw(error)
+
+    def close(self) -> None:
+        """End the coroutine."""
+        if self._coroutine is None:
+            self._give_up()
+        else:
+            self._coroutine.close()
+
+    def _give_up(self) -> None:
+        otherwise, self._otherwise = self._otherwise, None
+        # In a forked child, the parent's loop is dropped.
+        if otherwise is not None and self._process == getpid():
+            otherwise()
+
+    def __del__(self) -> None:
+        self._give_up()
 
 
 async def drain(core: Core, transport: type[Transport], timeout: float) -> int:
