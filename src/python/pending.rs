@@ -1,10 +1,10 @@
 //! Work of the core as a Python object that is waited for or awaited.
 //!
 //! Every method of the core that takes time returns a [`PyPending`]. `wait()` runs it on the
-//! calling thread, and so does awaiting it after `blocking()`. Else, awaiting it spawns it on the runtime; when it is done, the worker adds its slot
-//! to the mailbox of the event loop's [`Port`] and wakes the loop. The loop takes all slots, and
-//! steps each waiting task at once, in its own context, which saves a callback handle and a turn of
-//! the loop per response.
+//! calling thread, and so does awaiting it after `blocking()`. Else, awaiting it spawns it on the
+//! runtime; when it is done, the worker adds its slot to the mailbox of the event loop's [`Port`]
+//! and wakes the loop. The loop takes all slots, and steps each waiting task at once, in its own
+//! context, which saves a callback handle and a turn of the loop per response.
 //!
 //! Rules of this file:
 //! * workers never take the GIL: they deliver Rust values, which become Python objects on the
@@ -83,7 +83,7 @@ pub(crate) struct PyPending {
     is_blocking: AtomicBool,
     /// Whether `await` blocks this thread.
     blocks: AtomicBool,
-    /// What makes the result of the work's, and its second argument.
+    /// What makes the result from that of a request, and its second argument.
     convert: OnceLock<(Py<PyAny>, Py<PyAny>)>,
     /// The result, after `result()` or `exception()` and before it was awaited.
     result: Mutex<Option<Result<Py<PyAny>, Py<PyBaseException>>>>,
@@ -423,8 +423,8 @@ impl PyPending {
         slf
     }
 
-    /// Have `convert(result, argument)` be the result, which is called where that is received;
-    /// return this object. It may be called once.
+    /// Have `convert(result, argument)` be the result of a request, which is called where that is
+    /// received; return this object. It may be called once.
     fn then(
         slf: Bound<'_, Self>,
         convert: Py<PyAny>,

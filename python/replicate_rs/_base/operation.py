@@ -268,8 +268,7 @@ _FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 def run_blocking(work: Awaitable[T]) -> T:
     """Run a coroutine that never suspends, or wait for a `Pending` that blocks."""
     if isinstance(work, Pending):
-        # A value of a class with a type parameter, whose argument is not known here.
-        answer: T = work.wait()  # pyright: ignore[reportUnknownMemberType]
+        answer: T = work.wait()  # pyright: ignore[reportUnknownMemberType] - of any result
         return answer
     coroutine: Any = work
     try:
